@@ -1,0 +1,65 @@
+# Two commands that need nothing prepared, on Debian or Ubuntu:
+#
+#     make serve      the example application on http://127.0.0.1:8000; edit app_example/app.py and reload the page
+#     make test       linter, types and all tests, behind a real nginx and a real Apache
+#
+# and two for a longer look: `make stress` (race loops, minutes) and `make bench` (figures). `make clean` forgets it all.
+# Which interpreter: `make PYTHON=/usr/bin/python3.12 test`. More options for the example: `make serve ARGS='--debug'`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+
+VENV := .venv
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+# Run each to believe it: a version manager's shim may be on the PATH and refuse.
+PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$each" -c '$(NEW_ENOUGH)' 2>/dev/null && echo "$$each" && break; done)
+
+.PHONY: serve test stress bench clean web-servers
+
+serve: $(VENV)/serve.stamp
+	cd app_example && exec ../$(VENV)/bin/runner serve app:main $(ARGS)
+
+test: $(VENV)/test.stamp web-servers
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+stress: $(VENV)/test.stamp web-servers
+	$(VENV)/bin/python -m pytest -m stress $(ARGS)
+
+bench: $(VENV)/test.stamp web-servers
+	$(VENV)/bin/python -m tests.benchmarks $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An editable installation reads the sources in place, so only a change of the metadata repeats it.
+$(VENV)/serve.stamp: setup.cfg pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[fast]'
+	touch $@
+
+$(VENV)/test.stamp: setup.cfg pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[fast,titles,test]'
+	touch $@ $(VENV)/serve.stamp
+
+# Debian's python3 has no venv, and a bare machine no python3, until these packages are there.
+$(VENV)/bin/python:
+	@python='$(PYTHON)'
+	[ -n "$$python" ] || { .ci/debian-packages python3 python3-venv || true; python=python3; }
+	"$$python" -c '$(NEW_ENOUGH)' || { echo "No Python 3.11 or newer here ($$python is not):" \
+		"install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	"$$python" -c 'import ensurepip' 2>/dev/null || .ci/debian-packages \
+		"$$("$$python" -c 'import sys; print("python3.%d-venv" % sys.version_info[1])')"
+	"$$python" -m venv --clear $(VENV)
+
+# Debian keeps servers in /usr/sbin, which an ordinary user's PATH leaves out. Apache's service is not installed, only its program.
+web-servers:
+	@PATH="$$PATH:/usr/sbin:/sbin"
+	missing=()
+	command -v nginx >/dev/null || missing+=(nginx)
+	command -v apache2 >/dev/null || missing+=(apache2-bin)
+	command -v cgi-fcgi >/dev/null || missing+=(libfcgi-bin)
+	[ $${#missing[@]} = 0 ] || .ci/debian-packages "$${missing[@]}"

@@ -1,0 +1,84 @@
+"""A guest book: one WSGI callable, `main`, that runs anywhere; here is how it runs with the runner.
+
+    cd app_example && runner serve app:main
+
+Then change a word in this file, in guestbook.py or in page.html, save, and reload the page in the browser.
+
+What a visitor types is shown to others, so it is escaped. There is no account that a forged form could
+misuse, so there is no CSRF token; an application with a log-in needs one. Every address is built from
+SCRIPT_NAME, which is where the web server has put us: the same code works at / and below /app.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from string import Template
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+import guestbook
+from markupsafe import Markup, escape
+from werkzeug.exceptions import BadRequest, HTTPException
+from werkzeug.routing import Map, MapAdapter, Rule
+from werkzeug.utils import redirect
+from werkzeug.wrappers import Request, Response
+
+TITLE = "Guest book"
+# Read while we are imported, which makes the page, too, a file whose saving shows at the next request.
+PAGE = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
+ENTRY = Markup("<li><p>{message}</p><footer><b>{name}</b> <time>{signed_at}</time></footer></li>\n")
+
+URLS = Map([
+    Rule("/", methods=["GET"], endpoint="show"),
+    Rule("/sign", methods=["POST"], endpoint="sign"),
+    Rule("/export.csv", methods=["GET"], endpoint="export"),
+])
+
+
+def main(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer one request; the only name that a server has to know."""
+    urls = URLS.bind_to_environ(environ)
+    try:
+        endpoint, _ = urls.match()
+        response = ENDPOINTS[endpoint](Request(environ), urls)
+    except HTTPException as error:
+        return error(environ, start_response)
+    return response(environ, start_response)
+
+
+def show(request: Request, urls: MapAdapter) -> Response:
+    """Show the page: the form, and the latest entries."""
+    entries = Markup("").join(ENTRY.format(**entry._asdict()) for entry in guestbook.latest(50))
+    addresses = {name: urls.build(name) for name in ("sign", "export")}
+    return Response(PAGE.substitute(title=escape(TITLE), entries=entries, **addresses), mimetype="text/html")
+
+
+def sign(request: Request, urls: MapAdapter) -> Response:
+    """Add the entry, then send the browser back with 303, so that reloading the page does not sign again."""
+    name, message = (request.form.get(field, "").strip() for field in ("name", "message"))
+    if not name or not message:
+        raise BadRequest("A name and a message, please.")
+    guestbook.sign(name[:80], message[:1000])
+    return redirect(urls.build("show"), 303)
+
+
+def export(request: Request, urls: MapAdapter) -> Response:
+    """Stream every entry as CSV, a line at a time: a book of any size takes the memory of one line."""
+    response = Response(_csv(guestbook.everything()), mimetype="text/csv")
+    response.headers["Content-Disposition"] = "attachment; filename=guestbook.csv"
+    return response
+
+
+class _Line:
+    """A file for csv.writer that hands back what is written: writerow() returns what write() does."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def _csv(entries: Iterable[guestbook.Entry]) -> Iterator[str]:
+    writer = csv.writer(_Line())
+    yield writer.writerow(guestbook.Entry._fields)
+    yield from map(writer.writerow, entries)
+
+
+ENDPOINTS = {"show": show, "sign": sign, "export": export}

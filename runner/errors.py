@@ -1,0 +1,59 @@
+"""Every error of the runner, and what each one means to the person or the peer who meets it.
+
+    RunnerError                  something the runner itself says; exit code 1
+    ├── UsageError               the command line, the file or the target is wrong; exit code 2, one line, no traceback
+    ├── BootError                the machine refuses: address in use, no permission; exit code 3
+    ├── ProtocolError            the other side of a socket, or the application, broke its contract
+    │   ├── RemoteProtocolError  the peer did; knows the HTTP status it deserves
+    │   └── LocalProtocolError   the application did (PEP 3333); the answer is a 500
+    └── ClientGone               the request ended before it was whole; what `wsgi.input` raises
+
+Law: a message says what happened, then what to do about it. Nothing here imports anything.
+"""
+
+
+class RunnerError(Exception):
+    """Base of all errors the runner raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(RunnerError):
+    """What was asked for does not exist or is spelled wrong; the message names the nearest right thing."""
+
+    exit_code = 2
+
+
+class BootError(RunnerError):
+    """The request was right, but this machine cannot fulfil it now (sockets, permissions, users)."""
+
+    exit_code = 3
+
+
+class ProtocolError(RunnerError):
+    """A contract on the wire or with the application was broken.
+
+    *status* is the HTTP status of the answer, where an answer is still possible.
+    """
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer sent what its protocol forbids; its connection is closed after the answer, if there is one."""
+
+
+class LocalProtocolError(ProtocolError):
+    """The application broke PEP 3333: a bad header, no start_response, str for bytes, too many bytes."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status=500)
+
+
+class ClientGone(RunnerError, ConnectionError):
+    """The client left, or sent less than it announced, before its request was complete.
+
+    A ConnectionError too, because that is what applications already catch around reads and writes.
+    """

@@ -1,0 +1,12 @@
+"""Is the code in memory the code on disk?
+
+    stamps      what identifies one state of one file
+    inputs      everything the application was made of, and how to compare it with the disk
+    recorder    notices what is read, before it is read
+    bytecode    which compiled code may be believed
+    inotify     the kernel's queue of changes, read exactly
+    watch       inputs + inotify = a verdict; one for each generation
+    check       the one question a worker asks before each request
+
+Law: nothing here knows a request, an application or a process; whoever asks decides what to do with the answer.
+"""

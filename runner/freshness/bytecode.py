@@ -1,0 +1,142 @@
+"""Which compiled code may be believed.
+
+A .pyc names its source by whole seconds and size only (PEP 552), so an edit within the same second and of the same size
+leaves one that matches and is wrong, in every later process too. Hence:
+
+    believed     a .pyc whose header matches and whose source had not changed for SETTLED seconds when it was written
+    otherwise    the source is read and compiled, and the result kept in a cache of our own, by content
+
+Laws: the source's own bytes decide; the cache is private (mode 0700, own user) and bounded; a cache that cannot be
+written costs time, never an import. Start at Bytecode.load. Seen with CPython 3.11 to 3.13.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.machinery
+import importlib.util
+import marshal
+import os
+import sys
+import tempfile
+from types import CodeType
+
+SETTLED = 2.0
+"""Seconds between the last change of a source and the writing of a .pyc that may be believed."""
+CACHE_FILES = 20_000
+"""Entries of the cache above which the longest unused are removed."""
+
+_HEADER = 16
+_CHECKED_SOURCE = 0b11
+
+
+class Bytecode:
+    """The rule, with the directory of the own cache (None: no cache)."""
+
+    def __init__(self, directory: str | None) -> None:
+        self._directory = _open_cache(directory) if directory else None
+
+    def load(self, name: str, path: str, loader: importlib.machinery.SourceFileLoader) -> CodeType:
+        """The code of module *name* in the source file *path*. Raises SyntaxError, OSError."""
+        code = self._believed(path)
+        if code is not None:
+            return code
+        source = loader.get_data(path)
+        entry = self._entry(path, source)
+        code = _read_code(entry) if entry else None
+        if code is None:
+            code = loader.source_to_code(source, path)
+            if entry:
+                _write_code(entry, code)
+        return code
+
+    def prune(self) -> None:
+        """Remove the longest unused entries beyond CACHE_FILES."""
+        if self._directory is None:
+            return
+        with contextlib.suppress(OSError):
+            entries = sorted(os.scandir(self._directory), key=lambda entry: entry.stat().st_atime)
+            for entry in entries[: max(0, len(entries) - CACHE_FILES)]:
+                os.unlink(entry.path)
+
+    def _believed(self, path: str) -> CodeType | None:
+        try:
+            compiled = importlib.util.cache_from_source(path)
+            source = os.stat(path)
+            with open(compiled, "rb") as file:
+                written = os.fstat(file.fileno()).st_ctime
+                data = file.read()
+        except (OSError, NotImplementedError):
+            return None
+        if len(data) < _HEADER or data[:4] != importlib.util.MAGIC_NUMBER:
+            return None
+        flags = int.from_bytes(data[4:8], "little")
+        if flags == 0:
+            matches = (
+                int.from_bytes(data[8:12], "little") == int(source.st_mtime) & 0xFFFFFFFF
+                and int.from_bytes(data[12:16], "little") == source.st_size & 0xFFFFFFFF
+                and source.st_ctime + SETTLED <= written
+            )
+        else:
+            matches = flags == _CHECKED_SOURCE and data[8:16] == _source_hash(path)
+        return _unmarshal(data[_HEADER:]) if matches else None
+
+    def _entry(self, path: str, source: bytes) -> str | None:
+        if self._directory is None:
+            return None
+        key = hashlib.blake2b(digest_size=20)
+        # The path is part of compiled code (co_filename), so equal sources in two places are two entries.
+        for part in (importlib.util.MAGIC_NUMBER, bytes([sys.flags.optimize]), os.fsencode(path), b"\0", source):
+            key.update(part)
+        return os.path.join(self._directory, key.hexdigest())
+
+
+def _source_hash(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return importlib.util.source_hash(file.read())
+    except OSError:
+        return None
+
+
+def _open_cache(directory: str) -> str | None:
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        seen = os.stat(directory)
+    except OSError:
+        return None
+    # Code is executed from here, so nobody else may be able to put any in.
+    if seen.st_uid != os.geteuid() or seen.st_mode & 0o022:
+        return None
+    return directory
+
+
+def _read_code(entry: str) -> CodeType | None:
+    try:
+        with open(entry, "rb") as file:
+            return _unmarshal(file.read())
+    except OSError:
+        return None
+
+
+def _unmarshal(data: bytes) -> CodeType | None:
+    try:
+        code = marshal.loads(data)
+    except (EOFError, ValueError, TypeError):
+        return None
+    return code if isinstance(code, CodeType) else None
+
+
+def _write_code(entry: str, code: CodeType) -> None:
+    """Write beside, then rename: a reader sees a whole entry or none."""
+    with contextlib.suppress(OSError):
+        descriptor, beside = tempfile.mkstemp(dir=os.path.dirname(entry), prefix=".")
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(marshal.dumps(code))
+            os.replace(beside, entry)
+        except OSError:
+            os.unlink(beside)
+
+

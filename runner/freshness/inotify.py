@@ -1,0 +1,115 @@
+"""The kernel's queue of changes to watched directories.
+
+An event is in the queue before the writer's own system call returns, and FIONREAD tells how many bytes wait without
+taking any: both together make "did anything happen?" a question of one system call with an exact answer.
+
+Laws: decode is pure; one process reads an instance, any number may look (`pending`) and add watches. Nothing here knows
+which names matter. inotify(7); the limits are per user: fs.inotify.max_user_watches and max_user_instances.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import struct
+import termios
+from typing import NamedTuple
+
+MODIFY = 0x002
+ATTRIB = 0x004
+CLOSE_WRITE = 0x008
+MOVED_FROM = 0x040
+MOVED_TO = 0x080
+CREATE = 0x100
+DELETE = 0x200
+DELETE_SELF = 0x400
+MOVE_SELF = 0x800
+UNMOUNT = 0x2000
+Q_OVERFLOW = 0x4000
+IGNORED = 0x8000
+ONLYDIR = 0x01000000
+ISDIR = 0x40000000
+
+LOST = DELETE_SELF | MOVE_SELF | UNMOUNT | Q_OVERFLOW | IGNORED
+"""After any of these the watches no longer cover what they did: look at everything."""
+
+DIRECTORY_MASK = (
+    MODIFY | ATTRIB | CLOSE_WRITE | MOVED_FROM | MOVED_TO | CREATE | DELETE | DELETE_SELF | MOVE_SELF | ONLYDIR
+)
+"""Without OPEN and ACCESS: reading files must not fill the queue."""
+FILE_MASK = MODIFY | ATTRIB | CLOSE_WRITE | DELETE_SELF | MOVE_SELF
+
+_HEADER = struct.Struct("iIII")
+_READ = 1 << 16
+
+
+class Event(NamedTuple):
+    """One change: *watch* is the descriptor `watch` returned (-1: the queue overflowed), *name* the entry in it."""
+
+    watch: int
+    mask: int
+    name: str
+
+
+def decode(buffer: bytes) -> list[Event]:
+    """The events in what one read returned (whole events: the kernel never splits one)."""
+    events = []
+    at = 0
+    while at < len(buffer):
+        watch, mask, _, length = _HEADER.unpack_from(buffer, at)
+        at += _HEADER.size
+        name = buffer[at : at + length].rstrip(b"\0")
+        at += length
+        events.append(Event(watch, mask, os.fsdecode(name)))
+    return events
+
+
+class Inotify:
+    """One inotify instance. Raises OSError from the constructor where there is none (other systems, EMFILE)."""
+
+    def __init__(self) -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if not hasattr(libc, "inotify_init1"):
+            raise OSError("this system has no inotify")
+        self._add = libc.inotify_add_watch
+        self._remove = libc.inotify_rm_watch
+        self.descriptor: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        if self.descriptor < 0:
+            raise _error("inotify_init1")
+        self._count = bytearray(4)
+
+    def pending(self) -> bool:
+        """Something happened that nobody has read yet. Takes nothing; safe in any process that holds the instance."""
+        fcntl.ioctl(self.descriptor, termios.FIONREAD, self._count)
+        return any(self._count)
+
+    def watch_directory(self, directory: str) -> int:
+        """Begin to queue changes of entries of *directory*; the watch's number. Raises OSError (ENOSPC: the limit)."""
+        return self._watch(directory, DIRECTORY_MASK)
+
+    def watch_file(self, path: str) -> int:
+        """Begin to queue changes of one inode, whichever name they come through. Raises OSError."""
+        return self._watch(path, FILE_MASK)
+
+    def take(self) -> list[Event]:
+        """All events that wait, removed from the queue; empty if none do."""
+        try:
+            return decode(os.read(self.descriptor, _READ))
+        except BlockingIOError:
+            return []
+
+    def close(self) -> None:
+        """Give the instance back; watches end when its last holder did."""
+        os.close(self.descriptor)
+
+    def _watch(self, path: str, mask: int) -> int:
+        watch: int = self._add(self.descriptor, os.fsencode(path), ctypes.c_uint32(mask))
+        if watch < 0:
+            raise _error(path)
+        return watch
+
+
+def _error(what: str) -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number), what)

@@ -1,0 +1,248 @@
+"""Inputs + inotify = a verdict. One Watch for each generation; the process that made it is the only one that drains it.
+
+Laws: a directory is watched before anything in it is stamped. Where it cannot be watched (the limit, a network file
+system, no inotify at all) its files are *swept*: looked at whenever a verdict is asked for, and `notes` says so.
+Stale is final: a generation that was told so never becomes fresh again.
+
+A save is complete when its writer is done. So a file that was modified and not closed leaves the code in memory right for
+as long as the writer is inside, at most WRITING seconds; and a file that vanished is given VANISHED seconds to come back,
+because many editors and git save by removing first.
+
+Start at Watch.verdict. inotify(7).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from enum import Enum
+from typing import NamedTuple
+
+from runner.freshness.filesystems import Mounts
+from runner.freshness.inotify import CLOSE_WRITE, CREATE, LOST, MODIFY, Event, Inotify
+from runner.freshness.inputs import Inputs
+from runner.freshness.stamps import being_written, stamp
+
+WRITING = 2.0
+"""Seconds a writer may stay inside a file before its half-written state counts as saved."""
+VANISHED = 0.02
+"""Seconds a removed file is given to come back."""
+
+
+class State(Enum):
+    """What is known at this moment."""
+
+    FRESH = 0
+    BUSY = 1
+    STALE = 2
+
+
+class Verdict(NamedTuple):
+    """*paths* are the changed ones if STALE; *again* is when to ask again if that is known (monotonic seconds)."""
+
+    state: State
+    paths: tuple[str, ...] = ()
+    again: float | None = None
+
+
+class Watch:
+    """See the module. *ignore*: path patterns that are never inputs.
+
+    inputs   what is watched
+    notes    what cannot be exact here, each once, in words for the log
+    swept    directories whose files are looked at each time
+    """
+
+    def __init__(self, ignore: tuple[str, ...] = (), *, inotify: bool = True) -> None:
+        self.notes: list[str] = []
+        self.swept: set[str] = set()
+        self.inputs = Inputs(self._observe, ignore)
+        self.stale: tuple[str, ...] = ()
+        self._mounts = Mounts()
+        self._watched: set[str] = set()
+        self._directories: dict[int, set[str]] = {}
+        self._links: dict[str, set[str]] = {}
+        self._writing: dict[tuple[str, str], float] = {}
+        self._vanished: dict[tuple[str, str], float] = {}
+        self._sweep_due = False
+        self._rearm_due = False
+        self.inotify: Inotify | None = None
+        if inotify:
+            try:
+                self.inotify = Inotify()
+            except OSError as error:
+                self._note(f"no inotify ({error.strerror or error}): files are looked at before each request instead")
+
+    def pending(self) -> bool:
+        """A verdict now could differ from the last one. One system call."""
+        if self.inotify is None or self.swept or self._sweep_due or self.inotify.pending():
+            return True
+        return bool(self._writing or self._vanished)
+
+    def verdict(self) -> Verdict:
+        """Read what happened, look where it matters, and say how the code in memory stands to the disk."""
+        if self.stale:
+            return Verdict(State.STALE, self.stale)
+        changed: list[str] = []
+        if self.inotify is not None:
+            while events := self.inotify.take():
+                for event in events:
+                    self._note_event(event, changed)
+        now = time.monotonic()
+        self._settle(now, changed)
+        if self._rearm_due:
+            self._rearm_due = False
+            self._sweep_due = True
+            self._rearm()
+        if self._sweep_due or self.inotify is None:
+            self._sweep_due = False
+            changed += self.inputs.sweep()
+        elif self.swept:
+            changed += self._sweep_some()
+        if changed:
+            self.stale = tuple(dict.fromkeys(changed))
+            return Verdict(State.STALE, self.stale)
+        waits = [*self._writing.values(), *self._vanished.values()]
+        return Verdict(State.BUSY if self._vanished else State.FRESH, (), min(waits) if waits else None)
+
+    def doubt(self) -> None:
+        """The next verdict looks at everything: what events said so far may not have been understood."""
+        self._sweep_due = True
+
+    def prove(self) -> tuple[str, ...]:
+        """The import is over: what changed while it ran. Waits (at most WRITING seconds) for a writer inside an input."""
+        deadline = time.monotonic() + WRITING
+        recent = time.time_ns() - int(2 * WRITING * 1e9)
+        young = [path for path, seen in self.inputs.files.items() if seen is not None and seen.ctime_ns > recent]
+        while time.monotonic() < deadline and any(being_written(path) for path in young):
+            time.sleep(0.001)
+        while (verdict := self.verdict()).state is State.BUSY or (verdict.again and verdict.state is State.FRESH):
+            time.sleep(max(0.0, min(0.005, (verdict.again or 0.0) - time.monotonic())))
+        changed = self.inputs.sweep()
+        if changed and not self.stale:
+            self.stale = tuple(changed)
+        return self.stale
+
+    def watch_root(self, directory: str) -> None:
+        """Notice when *directory* itself, or a symbolic link on the way to it, is replaced."""
+        self._watch_links(directory)
+        self._watch_entry(os.path.dirname(directory), os.path.basename(directory))
+
+    def _observe(self, directory: str) -> None:
+        if directory in self._watched:
+            return
+        self._watched.add(directory)
+        self._watch_links(directory)
+        self._arm(directory)
+
+    def _arm(self, directory: str) -> None:
+        if self.inotify is None:
+            return
+        if not self._mounts.tells_all(directory):
+            kind = self._mounts.type_of(directory) or "an unknown file system"
+            self._note(f"{directory} is on {kind}, where others can write: its files are looked at before each request")
+            self.swept.add(directory)
+        try:
+            number = self.inotify.watch_directory(directory)
+        except OSError as error:
+            self._unwatchable(directory, error)
+        else:
+            self._directories.setdefault(number, set()).add(directory)
+
+    def _unwatchable(self, directory: str, error: OSError) -> None:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            # Not there: its appearance is a change of the nearest directory that is.
+            parent = os.path.dirname(directory)
+            self._observe(parent)
+            self._watch_entry(parent, os.path.basename(directory))
+            return
+        self.swept.add(directory)
+        remedy = "; raise fs.inotify.max_user_watches" if error.errno == errno.ENOSPC else ""
+        self._note(f"cannot watch {directory} ({error.strerror}): its files are looked at before each request{remedy}")
+
+    def _watch_links(self, directory: str) -> None:
+        """A swapped symbolic link changes what a path means without an event in the directory it used to lead to."""
+        path = directory
+        while path != os.path.dirname(path):
+            if os.path.islink(path):
+                self._watch_entry(os.path.dirname(path), os.path.basename(path))
+                self._watch_links(os.path.realpath(path))
+            path = os.path.dirname(path)
+
+    def _watch_entry(self, directory: str, name: str) -> None:
+        self._observe(directory)
+        self._links.setdefault(directory, set()).add(name)
+
+    def watch_inodes(self) -> None:
+        """Watch files with several hard links by inode: a write through another name has no event in our directory."""
+        if self.inotify is None:
+            return
+        for path, seen in self.inputs.files.items():
+            if seen is not None and seen.links > 1:
+                try:
+                    number = self.inotify.watch_file(path)
+                except OSError as error:
+                    self._unwatchable(os.path.dirname(path), error)
+                else:
+                    self._directories.setdefault(number, set()).add(path)
+
+    def _note_event(self, event: Event, changed: list[str]) -> None:
+        if event.mask & LOST:
+            self._rearm_due = True
+            return
+        for directory in self._directories.get(event.watch, ()):
+            if not event.name:
+                directory, name = os.path.split(directory)  # a watch on the inode of a file
+            else:
+                name = event.name
+            if name in self._links.get(directory, ()):
+                self._rearm_due = True
+            if self.inputs.interesting(directory, name):
+                self._look(directory, name, event.mask, changed)
+
+    def _look(self, directory: str, name: str, mask: int, changed: list[str]) -> None:
+        entry = (directory, name)
+        created = mask & CREATE and being_written(os.path.join(directory, name))
+        if mask & MODIFY or created:
+            self._writing.setdefault(entry, time.monotonic() + WRITING)
+            return
+        if entry in self._writing and not mask & CLOSE_WRITE:
+            if os.path.exists(os.path.join(directory, name)):
+                return
+        self._writing.pop(entry, None)
+        path = self.inputs.changed(directory, name)
+        if path is None:
+            self._vanished.pop(entry, None)
+        elif stamp(path) is None:
+            self._vanished.setdefault(entry, time.monotonic() + VANISHED)
+        else:
+            self._vanished.pop(entry, None)
+            changed.append(path)
+
+    def _settle(self, now: float, changed: list[str]) -> None:
+        for waiting in (self._writing, self._vanished):
+            for entry, deadline in list(waiting.items()):
+                if deadline <= now:
+                    del waiting[entry]
+                    path = self.inputs.changed(*entry)
+                    if path is not None:
+                        changed.append(path)
+
+    def _rearm(self) -> None:
+        """After lost events watches may be gone or lead elsewhere: set them again, then everything is looked at."""
+        self._directories.clear()
+        for directory in list(self._watched):
+            self._arm(directory)
+
+    def _sweep_some(self) -> list[str]:
+        files = self.inputs.files
+        return [
+            path
+            for path in files
+            if os.path.dirname(path) in self.swept and self.inputs.changed(*os.path.split(path)) is not None
+        ]
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)

@@ -1,0 +1,278 @@
+"""One accepted socket: read, feed, write, close without losing what was written.
+
+Raw non-blocking calls under the loop's add_reader/add_writer rather than an asyncio transport: between two requests the
+descriptor is at rest in our hands, nobody reads ahead of us, and it can be given to another process whole. A first read
+is tried right after accept, because the web server has usually written by then: that saves a turn of the loop.
+
+Laws: on the loop's thread only; no protocol and no application in here; every wait has a deadline, kept as a number that
+one ticker of the worker looks at (a timer object for each step of each connection costs more than the step).
+Start at Connection.open. FastCGI 1.0 section 3.5 and RFC 9112 section 9.6 say how to close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Protocol
+
+READ_SIZE = 65536
+HIGH_WATER = 65536
+"""Bytes waiting in user space above which producers are asked to wait; the kernel holds about 200 KiB more."""
+LOW_WATER = 16384
+FLUSH = 30.0
+"""Seconds in which a peer must read some of our last bytes after close was asked for."""
+LINGER = 2.0
+"""Seconds in which a peer may still send after our last byte; what it sends is read and thrown away."""
+
+
+class Machine(Protocol):
+    """What speaks over a connection: the FastCGI or the HTTP front."""
+
+    def received(self, data: bytes) -> None:
+        """Bytes arrived."""
+
+    def ended(self) -> None:
+        """The peer will send no more; it may still be reading."""
+
+    def drained(self) -> None:
+        """What was written has left, nearly: producers may go on."""
+
+    def overdue(self) -> None:
+        """The connection's deadline has passed."""
+
+    def lost(self) -> None:
+        """The connection is gone; called once, whoever closed it."""
+
+    def retire(self) -> None:
+        """No further request is wanted: close if idle, else when the present one is answered."""
+
+
+class _Phase(Enum):
+    OPEN = auto()
+    FLUSHING = auto()  # close was asked for; the last bytes are on their way
+    LINGERING = auto()  # our side is shut; reading what is still in the pipe
+    CLOSED = auto()
+
+
+class Connection:
+    """See the module. The opener sets `machine` before `open`.
+
+    deadline   monotonic seconds at which `machine.overdue` is called; 0.0 for never
+    buffered   bytes written but not yet taken by the kernel
+    heard      a first byte has arrived
+    trouble    a write failed; nothing more will leave
+    taken      bytes the kernel took of those that had to wait; it tells a slow peer from one that reads no more
+    """
+
+    __slots__ = (
+        "_fd", "_linger", "_loop", "_out", "_phase", "_reading", "_seen", "_waiting", "_writing",
+        "buffered", "connections", "deadline", "heard", "machine", "sock", "taken", "trouble",
+    )  # fmt: skip
+
+    def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop, connections: set[Connection]) -> None:
+        self.sock = sock
+        self.machine: Machine
+        self.connections = connections
+        self.deadline = 0.0
+        self.buffered = 0
+        self.taken = 0
+        self.heard = False
+        self.trouble = False
+        self._fd = sock.fileno()
+        self._loop = loop
+        self._out: deque[memoryview] = deque()
+        self._phase = _Phase.OPEN
+        self._reading = False
+        self._seen = 0
+        self._writing = False
+        self._waiting = False
+        self._linger = False
+
+    def open(self) -> None:
+        """Begin to read; the first bytes may be handled before this returns."""
+        self.connections.add(self)
+        self._readable()
+        if self._phase is _Phase.OPEN:
+            self.resume_reading()
+
+    def poll(self) -> None:
+        """Read what has arrived, if reading is wanted."""
+        if self._reading:
+            self._readable()
+
+    @property
+    def closed(self) -> bool:
+        """No byte can be sent any more."""
+        return self._phase is not _Phase.OPEN
+
+    def expect(self, seconds: float) -> None:
+        """Something must happen within *seconds* from now, or `machine.overdue` is called; 0 is no bound."""
+        self.deadline = time.monotonic() + seconds if seconds else 0.0
+
+    def soon(self, callback: Callable[[], None]) -> None:
+        """Call back in the next turn of the loop."""
+        self._loop.call_soon(callback)
+
+    def pause_reading(self) -> None:
+        """Leave further bytes in the kernel, whose full buffer holds the peer back."""
+        if self._reading:
+            self._reading = False
+            self._loop.remove_reader(self._fd)
+
+    def resume_reading(self) -> None:
+        """Read again after `pause_reading`."""
+        if not self._reading and self._phase in (_Phase.OPEN, _Phase.LINGERING):
+            self._reading = True
+            self._loop.add_reader(self._fd, self._readable)
+
+    def write(self, data: bytes) -> bool:
+        """Send *data* or keep it until the kernel takes it; False while more than HIGH_WATER is waiting."""
+        if self._phase is not _Phase.OPEN or not data:
+            return True
+        if not self._out:
+            try:
+                taken = self.sock.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            except (BlockingIOError, InterruptedError):
+                taken = 0
+            except OSError:
+                self.trouble = True
+                # Not at once: the caller is in the middle of an answer and will look at the outcome itself.
+                self._loop.call_soon(self.abort)
+                return True
+            if taken == len(data):
+                return True
+            self._start_writing()
+            data = memoryview(data)[taken:]  # type: ignore[assignment]
+        self._out.append(memoryview(data))
+        self.buffered += len(data)
+        if self.buffered > HIGH_WATER:
+            self._waiting = True
+            return False
+        return True
+
+    def flush(self, timeout: float) -> None:
+        """Block until everything has left, at most *timeout* seconds; for a caller that keeps the loop from running."""
+        deadline = time.monotonic() + timeout
+        poll = select.poll()
+        poll.register(self._fd, select.POLLOUT)
+        while self._out and self._phase is _Phase.OPEN and not self.trouble:
+            left = deadline - time.monotonic()
+            if left <= 0 or not poll.poll(left * 1000):
+                self.trouble = True
+                self._loop.call_soon(self.abort)
+                return
+            self._send_some()
+
+    def close(self, *, linger: bool) -> None:
+        """Close once everything written has left.
+
+        *linger*: the peer may not have finished sending. A close with unread bytes makes the kernel send a reset, which
+        can overtake our last bytes and destroy them at the peer; so shut our side, read to the end, then close.
+        """
+        if self._phase is _Phase.OPEN:
+            self._linger = linger
+            self._phase = _Phase.FLUSHING
+            if self._out:
+                self._seen = self.taken
+                self.deadline = time.monotonic() + FLUSH
+            else:
+                self._flushed()
+
+    def abort(self) -> None:
+        """Close now, whatever is still waiting."""
+        if self._phase is not _Phase.CLOSED:
+            self.pause_reading()
+            self._stop_writing()
+            self._phase = _Phase.CLOSED
+            self._out.clear()
+            self.connections.discard(self)
+            self.sock.close()
+            self.machine.lost()
+
+    def overdue(self) -> None:
+        """The worker's ticker found the deadline passed."""
+        self.deadline = 0.0
+        if self._phase is _Phase.OPEN:
+            self.machine.overdue()
+        elif self._phase is _Phase.FLUSHING and self.taken != self._seen:
+            # A large answer on a slow line: as long as it moves, it is not cut.
+            self._seen = self.taken
+            self.deadline = time.monotonic() + FLUSH
+        else:
+            self.abort()
+
+    def _readable(self) -> None:
+        try:
+            data = self.sock.recv(READ_SIZE, socket.MSG_DONTWAIT)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self.abort()
+            return
+        if self._phase is _Phase.OPEN:
+            if data:
+                self.heard = True
+                self.machine.received(data)
+            else:
+                self.pause_reading()
+                self.machine.ended()
+        elif not data:
+            self.pause_reading()
+            if self._phase is _Phase.LINGERING:
+                self.abort()
+
+    def _writable(self) -> None:
+        self._send_some()
+        if self.trouble:
+            self.abort()
+        elif not self._out:
+            self._stop_writing()
+            if self._phase is _Phase.FLUSHING:
+                self._flushed()
+                return
+        if self._waiting and self.buffered <= LOW_WATER and self._phase is _Phase.OPEN:
+            self._waiting = False
+            self.machine.drained()
+
+    def _send_some(self) -> None:
+        try:
+            while self._out:
+                taken = self.sock.send(self._out[0], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+                self.buffered -= taken
+                self.taken += taken
+                if taken < len(self._out[0]):
+                    self._out[0] = self._out[0][taken:]
+                    return
+                self._out.popleft()
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self.trouble = True
+
+    def _flushed(self) -> None:
+        if not self._linger:
+            self.abort()
+            return
+        self._phase = _Phase.LINGERING
+        self.deadline = time.monotonic() + LINGER
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.abort()
+            return
+        self.resume_reading()
+
+    def _start_writing(self) -> None:
+        if not self._writing:
+            self._writing = True
+            self._loop.add_writer(self._fd, self._writable)
+
+    def _stop_writing(self) -> None:
+        if self._writing:
+            self._writing = False
+            self._loop.remove_writer(self._fd)

@@ -1,0 +1,221 @@
+"""FastCGI requests of one connection -> Request, and the answer back.
+
+One request at a time (FCGI_MPXS_CONNS=0): no web server asks for more, and a connection with two requests on it could
+never be given to another process.
+
+Laws: bytes are understood in wire/fastcgi.py only; variables are judged in variables.py only. A refusal is a whole 503
+answer *and* protocolStatus OVERLOADED, because no web server turns the status alone into an answer of its own. An answer
+that stays incomplete ends with a poison record: nginx takes a plain close for the end of a complete one.
+Start at FastCGIFront.received. FastCGI 1.0 sections 5 and 6.
+"""
+
+from __future__ import annotations
+
+import time
+
+from runner.errors import RemoteProtocolError
+from runner.front.body import Body
+from runner.front.connection import Connection
+from runner.front.exchange import BaseExchange
+from runner.front.limits import Limits
+from runner.front.variables import Rules, content_length, note_length
+from runner.request import Answer, Request, Service
+from runner.wire import fastcgi as wire
+from runner.wire import records
+from runner.wire.headers import Block
+
+
+class FastCGIFront:
+    """The machine of one FastCGI connection."""
+
+    __slots__ = ("_body", "_connection", "_exchange", "_limits", "_refused", "_request", "_rules", "_service", "_wire")
+
+    def __init__(self, connection: Connection, service: Service, rules: Rules, limits: Limits) -> None:
+        self._connection = connection
+        self._service = service
+        self._rules = rules
+        self._limits = limits
+        self._wire = wire.Responder(records.DEFAULT_LIMITS, limits.max_connections)
+        self._request: Request | None = None
+        self._exchange: FastCGIExchange | None = None
+        self._body: Body | None = None
+        self._refused = False
+        # php-fpm's rule: a connection that says nothing must not hold a place for ever.
+        connection.expect(limits.header_timeout)
+
+    def received(self, data: bytes) -> None:
+        """See connection.Machine."""
+        try:
+            events = self._wire.feed(data)
+        except RemoteProtocolError as error:
+            self._reject(error)
+            return
+        self._reply()
+        for event in events:
+            if type(event) is wire.Head:
+                self._begin(event)
+            elif type(event) is wire.Body:
+                self._collect(event.data)
+            elif type(event) is wire.BodyEnd:
+                self._call()
+            elif type(event) is wire.Abort:
+                self._abort()
+        if self._wire.must_close and self._exchange is None:
+            self._connection.close(linger=True)
+
+    def ended(self) -> None:
+        """See connection.Machine. No web server half-closes, so the end of the connection is the client's leaving."""
+        if self._exchange is not None:
+            self._exchange.leave()
+        else:
+            self._connection.abort()
+
+    def drained(self) -> None:
+        """See connection.Machine."""
+        if self._exchange is not None:
+            self._exchange.drained()
+
+    def overdue(self) -> None:
+        """See connection.Machine."""
+        if self._exchange is None:
+            self._connection.close(linger=True)
+        else:
+            self._exchange.leave()
+            self._connection.abort()
+
+    def lost(self) -> None:
+        """See connection.Machine."""
+        if self._exchange is not None:
+            self._exchange.leave()
+        elif self._body is not None:
+            self._body.close()
+
+    def retire(self) -> None:
+        """No further request is wanted: an idle connection is closed, a busy one when it has answered."""
+        if self._request is None:
+            self._connection.close(linger=True)
+
+    def _begin(self, head: wire.Head) -> None:
+        now = time.monotonic()
+        try:
+            variables, scheme = self._rules.clean(head.params)
+            request = self._request = Request(variables, scheme, now)
+            self._refused = False
+            answer = self._service.admit(request)
+            if answer is None:
+                self._body = Body(content_length(variables), self._limits.max_body)
+        except RemoteProtocolError as error:
+            self._service.log.once_a_minute(str(error)[:30], f"a FastCGI request was refused with {error.status}: {error}")
+            request = self._request = Request({"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": ""}, "http", now)
+            answer = Answer(error.status, [("Content-Type", "text/plain; charset=utf-8")], f"{error}\n".encode())
+        if answer is not None:
+            self._refuse(request, answer)
+        else:
+            self._connection.expect(self._limits.body_timeout)
+
+    def _refuse(self, request: Request, answer: Answer) -> None:
+        self._refused = True
+        self._exchange = FastCGIExchange(self, request, self._connection, self._service)
+        self._exchange.overloaded = answer.status == 503
+        self._exchange.answer(answer)
+
+    def _collect(self, data: bytes) -> None:
+        if self._body is None or self._request is None:
+            return
+        self._connection.expect(self._limits.body_timeout)
+        try:
+            self._body.write(data)
+        except RemoteProtocolError as error:
+            self._body.close()
+            self._body = None
+            self._refuse(self._request, Answer(error.status, [("Content-Type", "text/plain")], f"{error}\n".encode()))
+
+    def _call(self) -> None:
+        body, request = self._body, self._request
+        if body is None or request is None:
+            return
+        self._body = None
+        note_length(request.variables, body.received)
+        request.body = body.open()
+        self._connection.expect(0)
+        self._exchange = FastCGIExchange(self, request, self._connection, self._service)
+        self._service.handle(self._exchange)
+
+    def _abort(self) -> None:
+        """FCGI_ABORT_REQUEST, section 5.4: the application is told, then the request is ended promptly."""
+        if self._exchange is not None:
+            self._exchange.aborted = True
+            self._exchange.leave()
+        elif self._body is not None:
+            self._body.close()
+            self._body = None
+            self._connection.write(self._wire.finish(b"", app_status=1))
+            self.next(keep=self._wire.keep)
+
+    def next(self, *, keep: bool) -> None:
+        """The present request is over: wait for another one, or close."""
+        body_read = self._wire.body_ended
+        self._request = None
+        self._exchange = None
+        self._body = None
+        if not keep or self._service.draining:
+            # Unread STDIN would turn the close into a reset that can overtake the answer.
+            self._connection.close(linger=not body_read)
+            return
+        self._connection.expect(self._limits.idle)
+        if self._wire.pending:
+            # Not from here: a peer that queues a thousand requests would make the stack a thousand calls deep.
+            self._connection.soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if self._request is None and not self._connection.closed:
+            self.received(b"")
+
+    def _reply(self) -> None:
+        replies = self._wire.take()
+        if replies:
+            self._connection.write(replies)
+
+    def _reject(self, error: RemoteProtocolError) -> None:
+        self._service.log.once_a_minute("fastcgi", f"a FastCGI connection was closed: {error}")
+        self._reply()
+        if self._exchange is not None:
+            self._exchange.leave()
+        self._connection.close(linger=False)
+
+
+class FastCGIExchange(BaseExchange):
+    """The answer as STDOUT records and one END_REQUEST."""
+
+    __slots__ = ("_front", "aborted", "overloaded")
+
+    def __init__(self, front: FastCGIFront, request: Request, connection: Connection, service: Service) -> None:
+        super().__init__(connection, request, service)
+        self._front = front
+        self.overloaded = False
+        self.aborted = False
+
+    def _serialize_head(self, status: int, reason: str, block: Block) -> bytes:
+        # Always a Status line, first: without it some servers invent 200 (section 6.2 allows, practice does not).
+        return f"Status: {status} {reason}\r\n{block.text}\r\n".encode("latin-1")
+
+    def _serialize(self, head: bytes, data: bytes, *, last: bool) -> bytes:
+        machine = self._front._wire
+        if last:
+            status = records.OVERLOADED if self.overloaded else records.REQUEST_COMPLETE
+            return machine.finish(head + data if head else data, protocol_status=status)
+        return records.stdout(machine.request_id, head + data if head else data)
+
+    def _break(self) -> None:
+        self.connection.write(records.POISON)
+
+    def _release(self, *, whole: bool) -> None:
+        if whole:
+            self._front.next(keep=self._front._wire.keep)
+        elif self.aborted and self.gone and not self.connection.closed:
+            # The peer asked for the end and still listens: give it one, and keep what it wants kept.
+            self.connection.write(self._front._wire.finish(b"", app_status=1))
+            self._front.next(keep=self._front._wire.keep)
+        else:
+            self._front._exchange = None
+            self.connection.close(linger=False)

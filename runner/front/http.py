@@ -1,0 +1,331 @@
+"""HTTP/1.1 requests of one connection -> Request, and the answer back; for a laptop without a web server.
+
+One request at a time: what a client sends ahead waits unread in a bounded buffer, then in the kernel, so
+answers leave in the order of the requests. After a request that cannot be understood nothing more is read
+as one, because where the next begins would be a guess.
+
+Laws: a head is judged in http_head.py, framing in http_framing.py, the peer in http_peer.py, variables in
+variables.py. The application is called with a whole body or not at all. An answer that stays incomplete is
+made to look so: no last chunk, missing bytes, or a reset where only the close would have told the end.
+Start at HTTPFront.received. RFC 9110; RFC 9112.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import socket
+import struct
+import time
+from email.utils import formatdate
+from functools import lru_cache
+from typing import IO
+
+from runner.errors import RemoteProtocolError
+from runner.front.body import Body
+from runner.front.connection import Connection
+from runner.front.exchange import BaseExchange
+from runner.front.http_framing import Framing
+from runner.front.http_head import Head, find_end, parse_head
+from runner.front.http_peer import Local, Peer
+from runner.front.limits import Limits
+from runner.front.variables import Rules, note_length
+from runner.request import Answer, Request, Service
+from runner.wire.headers import Block
+
+AHEAD = 16384
+"""Bytes of further requests above which reading waits for the present answer."""
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_RESET = struct.pack("ii", 1, 0)
+"""struct linger: on, zero seconds; close then sends a reset (socket(7))."""
+_LENGTH = re.compile(r"^content-length:.*\r\n", re.IGNORECASE | re.MULTILINE)
+_PING = Answer(200, [("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")], b"")
+"""`OPTIONS *` asks about the server, not about anything of the application (RFC 9110 section 9.3.7)."""
+
+
+class HTTPFront:
+    """The machine of one HTTP connection; *local* is what is known of its listener."""
+
+    __slots__ = (
+        "_arriving", "_body", "_buffer", "_connection", "_ended", "_exchange", "_framing", "_keep", "_limits",
+        "_paused", "_peer", "_request", "_rules", "_seen", "_service", "_stuck",
+    )  # fmt: skip
+
+    def __init__(
+        self, connection: Connection, service: Service, rules: Rules, limits: Limits, local: Local
+    ) -> None:
+        self._connection = connection
+        self._service = service
+        self._rules = rules
+        self._limits = limits
+        self._peer = Peer(connection.sock, local)
+        self._buffer = bytearray()
+        self._seen = 0  # bytes of the buffer that were searched for the end of a head
+        self._request: Request | None = None
+        self._framing: Framing | None = None
+        self._body: Body | None = None
+        self._exchange: HTTPExchange | None = None
+        self._keep = False
+        self._ended = False
+        self._paused = False
+        self._stuck = -1  # Connection.taken at the last look that found bytes waiting; -1 for none
+        # One bound for the first byte and for the whole head: who connects has something to say.
+        self._arriving = True
+        connection.expect(limits.header_timeout)
+
+    def received(self, data: bytes) -> None:
+        """See connection.Machine."""
+        self._buffer += data
+        if self._exchange is None:
+            self._advance()
+        elif len(self._buffer) > AHEAD:
+            self._paused = True
+            self._connection.pause_reading()
+
+    def ended(self) -> None:
+        """See connection.Machine. A client may shut its side and still wait for the answer."""
+        self._ended = True
+        if self._exchange is None:
+            self._advance()
+
+    def drained(self) -> None:
+        """See connection.Machine."""
+        if self._exchange is not None:
+            self._exchange.drained()
+
+    def overdue(self) -> None:
+        """See connection.Machine."""
+        if self._exchange is not None:
+            if self._moving():
+                self._connection.expect(self._limits.body_timeout)
+            else:
+                self._exchange.leave()
+                self._connection.abort()
+        elif self._request is not None or self._buffer:
+            self._reject(RemoteProtocolError("the rest of the request did not arrive in time", 408))
+        elif self._connection.buffered and self._moving():
+            self._connection.expect(self._limits.keep_alive)
+        else:
+            self._connection.close(linger=True)
+
+    def lost(self) -> None:
+        """See connection.Machine."""
+        if self._exchange is not None:
+            self._exchange.leave()
+        elif self._body is not None:
+            self._body.close()
+
+    def retire(self) -> None:
+        """No further request is wanted: an idle connection is closed, a busy one when it has answered."""
+        if self._request is None and not self._buffer:
+            self._connection.close(linger=True)
+
+    def next(self, *, keep: bool) -> None:
+        """The present request was answered: take the next one, or close."""
+        read = self._framing is not None and self._framing.complete
+        self._request = self._framing = self._body = self._exchange = None
+        self._arriving = False
+        if not keep or self._service.draining:
+            # Who asked for the close sends no more; others may be sending, and a reset destroys the answer.
+            silent = self._ended or (read and not self._keep and not self._buffer)
+            self._connection.close(linger=not silent)
+            return
+        self._connection.expect(self._limits.keep_alive)
+        if self._paused:
+            self._paused = False
+            self._connection.resume_reading()
+        if self._buffer or self._ended:
+            # Not from here: a thousand requests sent ahead would make the stack a thousand calls deep.
+            self._connection.soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if self._exchange is None and not self._connection.closed:
+            self._advance()
+
+    def _advance(self) -> None:
+        """Go as far as the buffer allows."""
+        try:
+            if self._request is None:
+                self._take_head()
+            if self._body is not None:
+                self._take_body()
+        except RemoteProtocolError as error:
+            self._reject(error)
+
+    def _take_head(self) -> None:
+        buffer = self._buffer
+        while buffer.startswith(b"\r\n"):  # RFC 9112 section 2.2: some clients end a body with one too many
+            del buffer[:2]
+            self._seen = 0
+        end = find_end(buffer, self._seen)
+        if end:
+            raw = bytes(buffer[:end])
+            del buffer[:end]
+            self._seen = 0
+            self._begin(raw, parse_head(raw))
+        elif self._ended:
+            self._drop()
+        else:
+            self._seen = len(buffer)
+            if buffer and not self._arriving:
+                self._arriving = True
+                self._connection.expect(self._limits.header_timeout)
+
+    def _begin(self, raw: bytes, head: Head) -> None:
+        variables = head.variables
+        self._keep = head.keep
+        request = self._request = Request(variables, "http", time.monotonic())
+        framing = self._framing = Framing(raw, head.length)
+        self._peer.describe(variables)
+        if variables["PATH_INFO"] == "*":
+            self._answer(request, _PING)
+            return
+        request.scheme = self._rules.complete(variables)
+        answer = self._service.admit(request)
+        if answer is not None:
+            self._answer(request, answer)
+        elif framing.complete:
+            self._call(request, io.BytesIO())
+        else:
+            self._body = Body(head.length, self._limits.max_body)
+            if head.expects and not self._buffer:
+                self._connection.write(_CONTINUE)
+            self._connection.expect(self._limits.body_timeout)
+
+    def _take_body(self) -> None:
+        body, framing, request = self._body, self._framing, self._request
+        if body is None or framing is None or request is None:
+            return
+        data = framing.take(self._buffer)
+        if data:
+            body.write(data)
+            self._connection.expect(self._limits.body_timeout)
+        if framing.complete:
+            self._body = None
+            note_length(request.variables, body.received)
+            self._call(request, body.open())
+        elif self._ended:
+            self._drop()
+
+    def _call(self, request: Request, body: IO[bytes]) -> None:
+        request.body = body
+        self._stuck = -1
+        # Not a bound of the application's time: it is looked then whether the client still takes the answer.
+        self._connection.expect(self._limits.body_timeout)
+        self._exchange = HTTPExchange(self, request, self._connection, self._service, keep=self._keep)
+        self._service.handle(self._exchange)
+
+    def _answer(self, request: Request, answer: Answer) -> None:
+        """Answer without the application; what was not read of this request would look like the next one."""
+        keep = self._keep and self._framing is not None and self._framing.complete
+        self._exchange = HTTPExchange(self, request, self._connection, self._service, keep=keep)
+        self._exchange.answer(answer)
+
+    def _reject(self, error: RemoteProtocolError) -> None:
+        """Say what is wrong, read no more, close."""
+        line = f"an HTTP request was refused with {error.status}: {error}"
+        self._service.log.once_a_minute(str(error)[:30], line)
+        request = self._request
+        if request is None:
+            request = self._request = Request(_nothing(self._peer), "http", time.monotonic())
+        if self._body is not None:
+            self._body.close()
+        self._framing = self._body = None
+        self._buffer.clear()
+        headers = [("Content-Type", "text/plain; charset=utf-8")]
+        self._answer(request, Answer(error.status, headers, f"{error}\n".encode()))
+
+    def _drop(self) -> None:
+        """The client left before its request was whole."""
+        if self._body is not None:
+            self._body.close()
+            self._body = None
+        self._connection.close(linger=False)
+
+    def _moving(self) -> bool:
+        """Nothing waits for the client, or it has taken something since the last look."""
+        connection = self._connection
+        stuck, self._stuck = self._stuck, connection.taken if connection.buffered else -1
+        return self._stuck == -1 or self._stuck != stuck
+
+
+class HTTPExchange(BaseExchange):
+    """The answer as one HTTP/1.1 message; *keep* if another request may follow on this connection."""
+
+    __slots__ = ("_chunked", "_front", "_keep", "_modern", "_sized")
+
+    def __init__(
+        self, front: HTTPFront, request: Request, connection: Connection, service: Service, *, keep: bool
+    ) -> None:
+        super().__init__(connection, request, service)
+        self._front = front
+        self._keep = keep
+        self._modern = request.variables["SERVER_PROTOCOL"] == "HTTP/1.1"
+        self._sized = False
+        self._chunked = False
+
+    def _serialize_head(self, status: int, reason: str, block: Block) -> bytes:
+        text = block.text
+        self._sized = self._mute or block.content_length is not None
+        if status == 204 and block.content_length is not None:
+            # RFC 9110 section 8.6 forbids it here, and applications set it all the same.
+            text = _LENGTH.sub("", text)
+        date = "" if block.has_date else _date(int(time.time()))
+        return f"HTTP/1.1 {status} {reason}\r\n{text}{date}".encode("latin-1")
+
+    def _size(self, length: int) -> None:
+        if self._head is not None:
+            self._head += b"Content-Length: %d\r\n" % length
+            self._sized = True
+
+    def _serialize(self, head: bytes, data: bytes, *, last: bool) -> bytes:
+        if head:
+            head += self._frame()
+        if self._chunked:
+            if data:
+                head += b"%x\r\n%b\r\n" % (len(data), data)
+            return head + b"0\r\n\r\n" if last else head
+        return head + data if head else data
+
+    def _frame(self) -> bytes:
+        """The end of the head: how the body's end will be known, and what becomes of the connection."""
+        frame = b""
+        if not self._sized:
+            if self._modern:
+                self._chunked = True
+                frame = b"Transfer-Encoding: chunked\r\n"
+            else:
+                self._keep = False
+        if self.service.draining:
+            self._keep = False
+        if not self._keep:
+            frame += b"Connection: close\r\n"
+        elif not self._modern:
+            frame += b"Connection: keep-alive\r\n"
+        return frame + b"\r\n"
+
+    def _break(self) -> None:
+        if self.committed and not self._sized and not self._chunked:
+            self.connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+
+    def _release(self, *, whole: bool) -> None:
+        if whole:
+            self._front.next(keep=self._keep)
+        else:
+            self._front._exchange = None
+            self.connection.close(linger=False)
+
+
+# A memo of a pure function: the text is the same for a second.
+@lru_cache(maxsize=2)
+def _date(second: int) -> str:
+    return f"Date: {formatdate(second, usegmt=True)}\r\n"
+
+
+def _nothing(peer: Peer) -> dict[str, str]:
+    """The variables of a request whose head could not be read."""
+    return {
+        "REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": "", "QUERY_STRING": "", "REQUEST_URI": "",
+        "SERVER_PROTOCOL": "HTTP/1.1", "REMOTE_ADDR": peer.address, "REMOTE_PORT": peer.port,
+    }  # fmt: skip

@@ -1,0 +1,39 @@
+"""What becomes of a request that finds newer code on the disk (`--on-change redirect`).
+
+    POST                        finished by the code that has read it: a client may not send it twice by itself
+    Upgrade, CORS preflight     answered by the code at hand, and counted: neither follows a redirect
+    everything else             307 to the same URL; the next generation answers it
+
+Laws: pure; the redirect stays on this host whatever the URL looks like, and nobody may keep it. RFC 9110 section 15.4.8.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from runner.front.variables import request_uri
+from runner.request import Answer, Request
+
+
+class Course(Enum):
+    """The three ways out."""
+
+    FINISH = auto()
+    EXEMPT = auto()
+    REDIRECT = auto()
+
+
+def choose(request: Request) -> Course:
+    """Which way *request* takes."""
+    if request.method == "POST":
+        return Course.FINISH
+    if request.upgrade or (request.method == "OPTIONS" and "HTTP_ORIGIN" in request.variables):
+        return Course.EXEMPT
+    return Course.REDIRECT
+
+
+def redirect(request: Request) -> Answer:
+    """The 307: same method, same body, same URL."""
+    location = request_uri(request.variables)
+    headers = [("Location", location), ("Cache-Control", "no-store"), ("Content-Type", "text/plain; charset=utf-8")]
+    return Answer(307, headers, b"The application has just changed; ask again.\n")

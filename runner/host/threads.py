@@ -1,0 +1,113 @@
+"""Application threads (`--threads N`): the call happens there, every byte still leaves on the loop's thread.
+
+Laws: a thread touches its exchange only through the loop, except `start`, which only writes down; a `send` returns when
+there is room for the next one, so a thread is held back by its slow reader and by nobody else's.
+Start at Threads.handle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from runner.errors import LocalProtocolError
+from runner.host.wsgi import Host
+from runner.request import Exchange, Request
+
+Result = TypeVar("Result")
+
+
+class Threads:
+    """A bounded number of application threads for one Host; `idle` is how many could begin a call at once."""
+
+    def __init__(self, host: Host, count: int, loop: asyncio.AbstractEventLoop, freed: Callable[[], None]) -> None:
+        self.idle = count
+        self._host = host
+        self._loop = loop
+        self._freed = freed
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="application")
+
+    def handle(self, exchange: Exchange) -> None:
+        """Have *exchange* answered by a thread."""
+        self.idle -= 1
+        future = self._pool.submit(self._host.run, ThreadExchange(exchange, self._loop))
+        future.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._done))
+
+    def close(self) -> None:
+        """Start no further call; those that run go on."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _done(self) -> None:
+        self.idle += 1
+        self._freed()
+
+
+class ThreadExchange:
+    """What a host in another thread sees of an exchange. See runner.request.Exchange."""
+
+    __slots__ = ("_exchange", "_loop", "_room", "request", "resume")
+
+    def __init__(self, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
+        self._exchange = exchange
+        self._loop = loop
+        self._room: Future[None] | None = None
+        self.request: Request = exchange.request
+        self.resume: Callable[[], None] | None = None
+
+    @property
+    def committed(self) -> bool:
+        """See runner.request.Exchange."""
+        return self._exchange.committed
+
+    @property
+    def gone(self) -> bool:
+        """See runner.request.Exchange."""
+        return self._exchange.gone
+
+    def start(self, status: int, reason: str, headers: list[tuple[str, str]]) -> None:
+        """See runner.request.Exchange. Nothing leaves yet, so this needs no turn of the loop."""
+        self._exchange.start(status, reason, headers)
+
+    def send(self, data: bytes) -> bool:
+        """Returns when there is room for more."""
+        room = self._ask(lambda: self._send(data)).result()
+        if room is not None:
+            room.result()
+        return True
+
+    def finish(self, data: bytes = b"") -> None:
+        """See runner.request.Exchange."""
+        self._ask(lambda: self._exchange.finish(data)).result()
+
+    def fail(self) -> None:
+        """See runner.request.Exchange."""
+        self._ask(self._exchange.fail).result()
+
+    def flush(self, timeout: float) -> None:
+        """`send` has waited already."""
+
+    def soon(self, callback: Callable[[], None]) -> None:
+        """Never needed here: a thread simply goes on."""
+        raise LocalProtocolError("an application thread has no loop to call it back")
+
+    def _send(self, data: bytes) -> Future[None] | None:
+        if self._exchange.send(data):
+            return None
+        room: Future[None] = Future()
+        self._exchange.resume = lambda: room.set_result(None)
+        return room
+
+    def _ask(self, call: Callable[[], Result]) -> Future[Result]:
+        """Have *call* made on the loop's thread."""
+        answer: Future[Result] = Future()
+
+        def make() -> None:
+            try:
+                answer.set_result(call())
+            except BaseException as error:
+                answer.set_exception(error)
+
+        self._loop.call_soon_threadsafe(make)
+        return answer

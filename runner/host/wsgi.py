@@ -1,0 +1,239 @@
+"""Request -> environ -> the application -> the answer, as PEP 3333 wants it.
+
+Inline: the call happens on the loop's thread, and between two parts of a streamed answer the loop gets a turn, so a slow
+reader holds up nobody. No loop is *visible* during the call: Django's ORM, Flask's async views and `asyncio.run` refuse
+to work where one is. In threads: the whole call happens in an application thread.
+
+Everything of one request runs in one contextvars.Context, a copy of the one the application was imported in: the call, each step of the iterable, its close(). Frameworks
+keep "the current request" there, and interleaved streams would otherwise see each other's.
+
+Laws: close() is called exactly once on the iterable, whatever happened, before the answer's end is sent; after that the
+exchange is finished or failed, exactly once. Start at Host.handle. PEP 3333, sections by name in the comments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from asyncio import _set_running_loop
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import copy_context
+from types import TracebackType
+from typing import IO, Any
+
+from runner.errors import LocalProtocolError
+from runner.host.error_page import Failure
+from runner.log import Log
+from runner.request import Exchange
+from runner.wire.headers import parse_status
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
+
+_WRITE_TIMEOUT = 60.0
+"""Seconds an inline `write()` may wait for a client that does not read."""
+_END = object()
+
+
+class FileWrapper:
+    """`wsgi.file_wrapper` ("Optional Platform-Specific File Handling"): a file as an iterable of blocks."""
+
+    def __init__(self, file: IO[bytes], block_size: int = 65536) -> None:
+        self._file = file
+        self._block_size = block_size
+        if hasattr(file, "close"):
+            self.close = file.close
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        block = self._file.read(self._block_size)
+        if not block:
+            raise StopIteration
+        return block
+
+
+class Host:
+    """Calls one WSGI application. *debug*: show tracebacks to their author."""
+
+    def __init__(self, application: Callable[..., Iterable[bytes]], log: Log, *, threads: int, debug: bool) -> None:
+        self.application = application
+        self.log = log
+        self.debug = debug
+        self.context = copy_context()
+        self.environ = {
+            "wsgi.version": (1, 0),
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": threads > 1,
+            "wsgi.multiprocess": True,
+            "wsgi.run_once": False,
+            "wsgi.file_wrapper": FileWrapper,
+            "wsgi.input_terminated": True,
+        }
+
+    def handle(self, exchange: Exchange) -> None:
+        """Answer *exchange*; returns when the answer is complete, or has a part on its way."""
+        _Call(self, exchange).step()
+
+    def run(self, exchange: Exchange) -> None:
+        """The same in an application thread, whose exchange blocks instead of asking to wait."""
+        call = _Call(self, exchange)
+        while call.advance():
+            pass
+
+    def show(self, exchange: Exchange, error: BaseException) -> None:
+        """Answer with the error page, or cut the answer short if its beginning has left."""
+        request = exchange.request
+        failure = Failure.of(error)
+        self.log.error(failure.log_text(f"{request.method} {request.path}"))
+        if exchange.committed:
+            exchange.fail()
+            return
+        answer = failure.answer(request.variables, debug=self.debug)
+        exchange.start(answer.status, "Internal Server Error", [*answer.headers, ("Content-Length", str(len(answer.body)))])
+        exchange.finish(answer.body)
+
+
+class _Call:
+    """One call of the application, from environ to close()."""
+
+    __slots__ = ("_close", "_context", "_exchange", "_going", "_host", "_iterator", "_next", "_started")
+
+    def __init__(self, host: Host, exchange: Exchange) -> None:
+        self._host = host
+        self._exchange = exchange
+        self._context = host.context.copy()
+        self._iterator: Iterator[bytes] | None = None
+        self._close: Callable[[], object] | None = None
+        self._next: Callable[[], None] = self._begin
+        self._started = False
+        self._going = True
+
+    def advance(self) -> bool:
+        """Do the next piece of the work; True while there is more."""
+        self._context.run(self._next)
+        return self._iterator is not None
+
+    def step(self) -> None:
+        """`advance` on the loop's thread, unseen by the application, and again as soon as the reader allows."""
+        loop = asyncio.get_running_loop()
+        _set_running_loop(None)
+        try:
+            more = self.advance()
+        finally:
+            _set_running_loop(loop)
+        if more and self._going:
+            self._exchange.soon(self.step)
+        elif more:
+            self._exchange.resume = self.step
+
+    def _begin(self) -> None:
+        exchange = self._exchange
+        request = exchange.request
+        environ: dict[str, Any] = request.variables
+        environ.update(self._host.environ)
+        environ["wsgi.url_scheme"] = request.scheme
+        environ["wsgi.input"] = request.body
+        self._next = self._take
+        try:
+            iterable = self._host.application(environ, self.start_response)
+            self._close = getattr(iterable, "close", None)
+            if type(iterable) is list or type(iterable) is tuple:
+                self._finish(_join(iterable))
+            else:
+                self._iterator = iter(iterable)
+                self._take()
+        except BaseException as error:
+            # Whatever it is, SystemExit included: one request must not end the process that serves all the others.
+            self._fail(error)
+
+    def _take(self) -> None:
+        """Take parts until one has been sent."""
+        exchange, iterator = self._exchange, self._iterator
+        assert iterator is not None
+        try:
+            while not exchange.gone:
+                part = next(iterator, _END)
+                if part is _END:
+                    self._iterator = None
+                    self._finish(b"")
+                    return
+                if not isinstance(part, bytes):
+                    raise LocalProtocolError(f"a part of the answer is {type(part).__name__}, not bytes")
+                if part:
+                    if not self._started:
+                        raise LocalProtocolError("a part of the answer came before start_response was called")
+                    # "Buffering and Streaming": the next part is asked for only when this one is on its way.
+                    self._going = exchange.send(part)
+                    return
+        except BaseException as error:
+            self._fail(error)
+            return
+        self._leave()
+
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
+    ) -> Callable[[bytes], None]:
+        """PEP 3333, "The start_response() Callable" and "Error Handling"."""
+        exchange = self._exchange
+        if exc_info:
+            try:
+                if exchange.committed:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None
+        elif self._started:
+            raise LocalProtocolError("start_response was called twice; give exc_info to replace the first answer")
+        number, reason = parse_status(status)
+        exchange.start(number, reason, list(headers))
+        self._started = True
+        return self._write
+
+    def _write(self, data: bytes) -> None:
+        """ "The write() Callable": when it returns, the data is on its way, so an inline call waits here."""
+        if not isinstance(data, bytes):
+            raise LocalProtocolError(f"write() was given {type(data).__name__}, not bytes")
+        if data and not self._exchange.send(data):
+            self._exchange.flush(_WRITE_TIMEOUT)
+
+    def _finish(self, data: bytes) -> None:
+        if not self._started:
+            raise LocalProtocolError("the application returned without having called start_response")
+        self._run_close()
+        try:
+            self._exchange.finish(data)
+        except LocalProtocolError as error:
+            self._report(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self._iterator = None
+        self._run_close()
+        self._host.show(self._exchange, error)
+
+    def _leave(self) -> None:
+        """The client is gone: nobody wants the rest, but whatever the iterable holds must be given back."""
+        self._iterator = None
+        self._run_close()
+        self._exchange.fail()
+
+    def _run_close(self) -> None:
+        close, self._close = self._close, None
+        if close is not None:
+            try:
+                close()
+            except BaseException as error:
+                self._report(error)
+
+    def _report(self, error: BaseException) -> None:
+        request = self._exchange.request
+        self._host.log.error(Failure.of(error).log_text(f"{request.method} {request.path}"))
+
+
+def _join(parts: list[bytes] | tuple[bytes, ...]) -> bytes:
+    """The parts of an answer that is complete already; sent at once, so its length can be announced."""
+    if len(parts) == 1 and type(parts[0]) is bytes:
+        return parts[0]
+    with contextlib.suppress(TypeError):
+        return b"".join(parts)
+    raise LocalProtocolError("the application gave something else than bytes for a part of its answer")

@@ -1,0 +1,198 @@
+"""What the processes say to each other: one NamedTuple a message, one datagram each, descriptors alongside.
+
+Laws: a message that is not in MESSAGES is an error, never ignored; end of file on a channel means that the process at the
+other end is gone, which the kernel says for it even after kill -9. Sequenced packets keep message boundaries, unix(7).
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import json
+import socket
+from typing import Any, NamedTuple
+
+from runner.errors import RunnerError
+
+_SIZE = 1 << 17
+_DESCRIPTORS = 8
+TEXT = 20_000
+"""Characters of free text (a traceback, a list of paths) that a message may carry."""
+
+
+class Begin(NamedTuple):
+    """supervisor -> generation: what to import, and how. Descriptors are numbers, inherited over exec.
+
+    *slot*: -1 for a generation that forks its workers, else this process is itself the worker of that slot.
+    *aftermath*: "" or why the previous attempt's process died; then nothing is imported and this is the error shown.
+    """
+
+    settings: str
+    number: int
+    slot: int
+    listeners: list[list[Any]]
+    scoreboard: int
+    journal: int
+    aftermath: str
+
+
+class Fork(NamedTuple):
+    """supervisor -> generation: fork the worker of this slot; its channel comes along as a descriptor."""
+
+    slot: int
+
+
+class Keep(NamedTuple):
+    """supervisor -> generation: go on although stale; the newer code is broken."""
+
+
+class Retire(NamedTuple):
+    """supervisor -> generation or worker: finish what you have, take nothing new, leave."""
+
+
+class Reopen(NamedTuple):
+    """supervisor -> worker: open the log files again."""
+
+
+class Loaded(NamedTuple):
+    """generation -> supervisor: imported, and proven fresh. *culprit*: why it cannot be forked, or ""."""
+
+    files: int
+    kind: str
+    culprit: str
+    milliseconds: float
+    notes: list[str]
+
+
+class Broken(NamedTuple):
+    """generation -> supervisor: the import failed; this generation answers with the error. *where* is file:line.
+
+    *discovery*: the target itself does not exist, which at the first start is a usage error.
+    """
+
+    summary: str
+    text: str
+    where: str
+    discovery: bool
+    files: int
+    culprit: str
+    milliseconds: float
+    notes: list[str]
+
+
+class Unborn(NamedTuple):
+    """generation -> supervisor: files changed while they were imported; this attempt is void."""
+
+    paths: list[str]
+
+
+class Stale(NamedTuple):
+    """generation -> supervisor: what this generation is made of has changed on disk."""
+
+    paths: list[str]
+
+
+class Forked(NamedTuple):
+    """generation -> supervisor: the worker of *slot* is process *pid*, or could not be made (*error*)."""
+
+    slot: int
+    pid: int
+    error: str
+
+
+class Reaped(NamedTuple):
+    """generation -> supervisor: process *pid* ended with this wait status."""
+
+    pid: int
+    status: int
+
+
+class Ready(NamedTuple):
+    """worker -> supervisor: accepting."""
+
+    pid: int
+
+
+class Retiring(NamedTuple):
+    """worker -> supervisor: no longer accepting, by its own decision; fork another one."""
+
+    reason: str
+
+
+Message = (
+    Begin | Fork | Keep | Retire | Reopen | Loaded | Broken | Unborn | Stale | Forked | Reaped | Ready | Retiring
+)
+MESSAGES: dict[str, type[Any]] = {
+    kind.__name__: kind
+    for kind in (Begin, Fork, Keep, Retire, Reopen, Loaded, Broken, Unborn, Stale, Forked, Reaped, Ready, Retiring)
+}
+
+
+def serialize(message: Message) -> bytes:
+    """One datagram."""
+    return json.dumps([type(message).__name__, *message], separators=(",", ":")).encode()
+
+
+def parse(data: bytes) -> Message:
+    """The message again. Raises RunnerError for anything else: both ends are ours, so that is a fault of ours."""
+    try:
+        name, *values = json.loads(data)
+        message: Message = MESSAGES[name](*values)
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunnerError(f"not a message between processes: {data[:80]!r}; are two versions mixed?") from error
+    return message
+
+
+class Channel:
+    """One end of a pair of sockets between two processes; blocking to send, never blocking to receive."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        sock.setblocking(False)
+
+    def fileno(self) -> int:
+        """For selectors."""
+        return self.sock.fileno()
+
+    def send(self, message: Message, *descriptors: int) -> bool:
+        """Send; False if the other end is gone. Never blocks for long: the other end always reads."""
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+        self.sock.settimeout(5.0)
+        try:
+            self.sock.sendmsg([serialize(message)], rights)
+        except OSError:
+            return False
+        finally:
+            self.sock.setblocking(False)
+        return True
+
+    def receive(self) -> tuple[Message, list[int]] | None:
+        """The next message and its descriptors, None if there is none now. Raises EOFError when the other end is gone."""
+        try:
+            data, ancillary, _, _ = self.sock.recvmsg(_SIZE, socket.CMSG_SPACE(_DESCRIPTORS * 4), socket.MSG_CMSG_CLOEXEC)
+        except (BlockingIOError, InterruptedError):
+            return None
+        except OSError as error:
+            raise EOFError from error
+        if not data:
+            raise EOFError
+        return parse(data), _descriptors(ancillary)
+
+    def close(self) -> None:
+        """Close this end; the other one reads end of file."""
+        with contextlib.suppress(OSError):
+            self.sock.close()
+
+
+def pair() -> tuple[Channel, socket.socket]:
+    """Our end, and the other one's to give away."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return Channel(ours), theirs
+
+
+def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
+    found = array.array("i")
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            found.frombytes(data[: len(data) - len(data) % found.itemsize])
+    return list(found)

@@ -1,0 +1,91 @@
+"""One page of shared memory: what each worker is doing, written by the worker, read by the supervisor.
+
+Counting through messages would cost a system call a request; here a number costs a store. A row belongs to a slot and
+outlives its workers, so counters go on over reloads.
+
+Laws: one writer a row; a reader may see numbers of two moments, which is good enough for a status and for a deadline
+that is checked again. Start at Row.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+from enum import IntEnum
+
+ROW = 128
+SLOTS = 1000
+
+class Counter(IntEnum):
+    """Positions of the whole numbers in a row."""
+
+    PID = 0
+    GENERATION = 1
+    REQUESTS = 2
+    REDIRECTS = 3
+    EXEMPT = 4
+    REFUSED = 5
+    INFLIGHT = 6
+    CUT = 7
+
+
+class Moment(IntEnum):
+    """Positions of the monotonic seconds in a row, after the counters; 0.0 for "not"."""
+
+    STARTED = 8
+    BUSY = 9
+    DEADLINE = 10
+    LAST = 11
+
+
+class Row:
+    """One slot's numbers, as attributes of one view: `row[Counter.REQUESTS] += 1`."""
+
+    __slots__ = ("_moments", "_numbers")
+
+    def __init__(self, page: memoryview, slot: int) -> None:
+        start = slot * ROW
+        self._numbers = page[start : start + 64].cast("Q")
+        self._moments = page[start + 64 : start + 96].cast("d")
+
+    def count(self, counter: Counter, by: int = 1) -> None:
+        """Add to a counter."""
+        self._numbers[counter] += by
+
+    def set(self, counter: Counter, value: int) -> None:
+        """Set a counter."""
+        self._numbers[counter] = value
+
+    def get(self, counter: Counter) -> int:
+        """Read a counter."""
+        return self._numbers[counter]
+
+    def mark(self, moment: Moment, when: float) -> None:
+        """Write a moment."""
+        self._moments[moment - Moment.STARTED] = when
+
+    def when(self, moment: Moment) -> float:
+        """Read a moment."""
+        return self._moments[moment - Moment.STARTED]
+
+
+class Scoreboard:
+    """The page. The supervisor makes it (no *descriptor*), the others map the descriptor they inherited."""
+
+    def __init__(self, descriptor: int | None = None) -> None:
+        if descriptor is None:
+            descriptor = os.memfd_create("runner-scoreboard") if hasattr(os, "memfd_create") else _unlinked()
+            os.ftruncate(descriptor, ROW * SLOTS)
+        self.descriptor = descriptor
+        self._page = memoryview(mmap.mmap(descriptor, ROW * SLOTS))
+
+    def row(self, slot: int) -> Row:
+        """The row of *slot*."""
+        return Row(self._page, slot)
+
+
+def _unlinked() -> int:
+    descriptor, path = tempfile.mkstemp(prefix="runner-")
+    os.unlink(path)
+    return descriptor

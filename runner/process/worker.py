@@ -1,0 +1,379 @@
+"""The worker: one event loop; accept, read, fresh?, call, answer, again.
+
+    accept     one connection at a time, and only when a call could begin now: who takes more starves his siblings
+    admit      the head is complete: is the code still the code on disk? (front/on_change says what follows)
+    handle     the request is complete: the host calls the application
+    finished   counted, logged; perhaps it was the last one
+
+Laws: orders are obeyed between calls; a worker that is stale accepts nothing more, and lives on until its successor is
+ready, because it may be told to go on. It ends with the supervisor, whose end is the end of its channel.
+Start at run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import random
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, NoReturn
+
+from runner.freshness.check import Check
+from runner.front.connection import Connection
+from runner.front.fastcgi import FastCGIFront
+from runner.front.http import HTTPFront
+from runner.front.http_peer import Local
+from runner.front.limits import Limits
+from runner.front.on_change import Course, choose, redirect
+from runner.front.variables import Rules
+from runner.host.error_page import Failure
+from runner.host.threads import Threads
+from runner.host.wsgi import Host
+from runner.log import Log
+from runner.process import messages
+from runner.process.access_log import AccessLog
+from runner.process.messages import Channel
+from runner.process.own_pages import OwnPages
+from runner.process.scoreboard import Counter, Moment, Scoreboard
+from runner.request import Answer, Exchange, Request
+from runner.settings import Settings
+
+TICK = 0.25
+"""Seconds between two looks at the connections' deadlines, while there are connections."""
+SILENT = 0.001
+"""Seconds a connection that was just accepted may say nothing before another one is accepted beside it."""
+ORPHAN_GRACE = 1.0
+"""Seconds for the present requests once the supervisor is gone."""
+_RSS_EVERY = 64
+
+
+class Place(NamedTuple):
+    """A listening socket as a worker sees it: its descriptor, the front that speaks there, and what it is called."""
+
+    descriptor: int
+    front: str
+    text: str
+
+
+@dataclass
+class Task:
+    """All a worker is given. Exactly one of *application* and *failure* is there."""
+
+    slot: int
+    generation: int
+    settings: Settings
+    listeners: list[Place]
+    channel: Channel
+    check: Check
+    scoreboard: Scoreboard
+    application: Callable[..., Any] | None
+    failure: Failure | None
+
+
+def run(task: Task) -> NoReturn:
+    """Be a worker until told to leave, then end the process as a normal end of Python would."""
+    status = 0
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_Worker(task).live())
+    except BaseException as error:
+        Log(f"worker {task.slot}", task.settings.log_level, task.settings.log_format).error(
+            Failure.of(error).log_text("the worker")
+        )
+        status = 1
+    finally:
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError, AttributeError):
+                status = status or 0
+    os._exit(status)
+
+
+class _Worker:
+    """The running worker; it is the Service that its fronts know."""
+
+    def __init__(self, task: Task) -> None:
+        settings = task.settings
+        self.log = Log(f"worker {task.slot}", settings.log_level, settings.log_format)
+        self.draining = False
+        self._task = task
+        self._check = task.check
+        self._row = task.scoreboard.row(task.slot)
+        self._settings = settings
+        self._eager = settings.reload == "eager"
+        self._rules = Rules(settings.root_path, settings.trust_remote_user)
+        self._limits = Limits(
+            header_timeout=settings.header_timeout,
+            body_timeout=settings.body_timeout,
+            keep_alive=settings.keep_alive,
+            max_body=settings.max_body,
+        )
+        self._pages = OwnPages(settings, task.generation, task.scoreboard)
+        self._access = AccessLog(settings, task.generation)
+        self._connections: set[Connection] = set()
+        self._newest: Connection | None = None
+        self._accepted = 0.0
+        self._inflight = 0
+        self._left = settings.max_requests + random.SystemRandom().randrange(settings.max_requests_jitter + 1)
+        self._accepting = False
+        self._paused = False
+        self._retiring = False
+        self._ticking = False
+        self._threads: Threads | None = None
+        self._handle: Callable[[Exchange], None] = self._show_failure
+
+    # ---- life -----------------------------------------------------------------------------------------------
+
+    async def live(self) -> None:
+        """Everything between the first accept and the last answer."""
+        loop = self._loop = asyncio.get_running_loop()
+        self._end = loop.create_future()
+        if self._task.application is not None:
+            host = Host(self._task.application, self.log, threads=self._settings.threads, debug=self._settings.debug)
+            self._handle = host.handle
+            if self._settings.threads > 1:
+                self._threads = Threads(host, self._settings.threads, loop, self._look_for_work)
+                self._handle = self._threads.handle
+        self._sockets = [
+            (socket.socket(fileno=os.dup(place.descriptor)), self._front_of(place)) for place in self._task.listeners
+        ]
+        wakeup, self._wakeup = socket.socketpair()
+        wakeup.setblocking(False)
+        self._wakeup.setblocking(False)
+        loop.add_reader(wakeup, self._hear_signals, wakeup)
+        self._signals: list[int] = []
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1):
+            signal.signal(number, self._note_signal)
+        loop.add_reader(self._task.channel, self._obey)
+        self._row.set(Counter.PID, os.getpid())
+        self._row.set(Counter.GENERATION, self._task.generation)
+        self._row.set(Counter.INFLIGHT, 0)
+        self._row.mark(Moment.STARTED, time.monotonic())
+        self._row.mark(Moment.DEADLINE, 0.0)
+        self._row.mark(Moment.BUSY, 0.0)
+        self._listen(True)
+        self._task.channel.send(messages.Ready(os.getpid()))
+        await self._end
+        self._listen(False)
+        if self._threads is not None:
+            self._threads.close()
+        self._row.set(Counter.PID, 0)
+
+    def _note_signal(self, number: int, frame: object) -> None:
+        # A handler may run in the middle of anything, so it only wakes the loop.
+        self._signals.append(number)
+        try:
+            self._wakeup.send(b"\0")
+        except BlockingIOError:
+            pass
+
+    def _hear_signals(self, wakeup: socket.socket) -> None:
+        wakeup.recv(4096)
+        while self._signals:
+            number = self._signals.pop()
+            if number == signal.SIGUSR1:
+                self._access.reopen()
+            elif number != signal.SIGHUP:
+                # To this process alone it means "you, leave"; to the whole group the supervisor says the same.
+                self._retire(f"received {signal.Signals(number).name}")
+
+    def _obey(self) -> None:
+        try:
+            while (received := self._task.channel.receive()) is not None:
+                match received[0]:
+                    case messages.Retire():
+                        self._retire("")
+                    case messages.Reopen():
+                        self._access.reopen()
+                    case messages.Keep():
+                        self._keep()
+        except EOFError:
+            self._loop.remove_reader(self._task.channel)
+            self._loop.call_later(ORPHAN_GRACE, self._leave)
+            self._retire("")
+
+    def _keep(self) -> None:
+        """The newer code is broken; this one goes on."""
+        self._paused = self.draining = False
+        self._listen(True)
+
+    def _retire(self, reason: str) -> None:
+        """Accept nothing more; leave when nothing is under way."""
+        if self._retiring:
+            return
+        self._retiring = self.draining = True
+        self._listen(False)
+        if reason:
+            self._task.channel.send(messages.Retiring(reason))
+        for connection in list(self._connections):
+            # What is already in its buffer is a request that was sent to us: read it before hanging up.
+            connection.poll()
+            if not connection.closed:
+                connection.machine.retire()
+        self._leave_if_idle()
+
+    def _leave_if_idle(self) -> None:
+        if self._retiring and not self._inflight and not self._connections:
+            self._leave()
+
+    def _leave(self) -> None:
+        if not self._end.done():
+            self._end.set_result(None)
+
+    # ---- accept ---------------------------------------------------------------------------------------------
+
+    def _listen(self, yes: bool) -> None:
+        yes = yes and not self._paused and not self._retiring
+        if yes == self._accepting:
+            return
+        self._accepting = yes
+        for sock, front in self._sockets:
+            if yes:
+                self._loop.add_reader(sock, self._accept, sock, front)
+            else:
+                self._loop.remove_reader(sock)
+
+    def _accept(self, sock: socket.socket, front: Callable[[Connection], Any]) -> None:
+        """A connection waits in the kernel's queue. Leave it there if this process should not be the one to take it."""
+        newest = self._newest
+        if newest is not None and not newest.heard and not newest.closed:
+            if time.monotonic() - self._accepted < SILENT:
+                return
+        if self._threads is not None and self._threads.idle <= 0:
+            self._listen(False)
+            return
+        if self._check.stale() if self._eager else self._check.seems_stale():
+            self._pause()
+            return
+        try:
+            accepted, _ = sock.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            self._starve(error)
+            return
+        connection = Connection(accepted, self._loop, self._connections)
+        connection.machine = front(connection)
+        self._newest, self._accepted = connection, time.monotonic()
+        if not self._ticking:
+            self._ticking = True
+            self._loop.call_later(TICK, self._tick)
+        connection.open()
+
+    def _starve(self, error: OSError) -> None:
+        """No descriptor left (EMFILE): the listener stays readable, so look away for a moment or spin."""
+        self.log.once_a_minute("accept", f"cannot accept: {error.strerror}; raise the limit of open files (ulimit -n)")
+        self._listen(False)
+        self._loop.call_later(0.1, self._listen, True)
+
+    def _pause(self) -> None:
+        """The code on disk is newer. Whoever connects now waits in the queue for the next generation."""
+        self._paused = self.draining = True
+        self._listen(False)
+
+    def _look_for_work(self) -> None:
+        """A thread is free again."""
+        self._listen(True)
+        self._leave_if_idle()
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        for connection in list(self._connections):
+            if connection.deadline and connection.deadline <= now:
+                connection.overdue()
+        self._ticking = bool(self._connections)
+        if self._ticking:
+            self._loop.call_later(TICK, self._tick)
+        self._leave_if_idle()
+
+    def _front_of(self, place: Place) -> Callable[[Connection], Any]:
+        if place.front == "fastcgi":
+            return lambda connection: FastCGIFront(connection, self, self._rules, self._limits)
+        unix = place.text.startswith("unix:")
+        name, port = ("", "") if unix else place.text.rsplit(":", 1)
+        local = Local(name, port, unix, frozenset(self._settings.forwarded_allow_ips))
+        return lambda connection: HTTPFront(connection, self, self._rules, self._limits, local)
+
+    # ---- the service of the fronts --------------------------------------------------------------------------
+
+    def admit(self, request: Request) -> Answer | None:
+        """See runner.request.Service."""
+        answer = self._pages.answer(request)
+        if answer is not None:
+            return answer
+        if self._settings.max_inflight and self._inflight >= self._settings.max_inflight:
+            self._row.count(Counter.REFUSED)
+            headers = [("Retry-After", "1"), ("Content-Type", "text/plain")]
+            return Answer(503, headers, b"Too many requests at once; ask again in a second.\n")
+        if self._check.stale():
+            self._pause()
+            match choose(request):
+                case Course.REDIRECT:
+                    self._row.count(Counter.REDIRECTS)
+                    return redirect(request)
+                case Course.EXEMPT:
+                    self._row.count(Counter.EXEMPT)
+        return None
+
+    def handle(self, exchange: Exchange) -> None:
+        """See runner.request.Service."""
+        self._inflight += 1
+        row = self._row
+        row.set(Counter.INFLIGHT, self._inflight)
+        if self._settings.timeout:
+            row.mark(Moment.DEADLINE, exchange.request.began + self._settings.timeout)
+        row.mark(Moment.BUSY, exchange.request.began)
+        self._handle(exchange)
+        if self._threads is None:
+            row.mark(Moment.BUSY, 0.0)
+            row.mark(Moment.DEADLINE, 0.0)
+
+    def finished(self, exchange: Exchange, status: int, sent: int, whole: bool) -> None:
+        """See runner.request.Service."""
+        self._row.count(Counter.REQUESTS)
+        if not whole:
+            self._row.count(Counter.CUT)
+        if exchange.request.body is not None:
+            self._inflight -= 1
+            self._row.set(Counter.INFLIGHT, self._inflight)
+        if self._access.wanted:
+            self._access.write(exchange.request, status, sent, self._task.slot)
+        if self._left:
+            self._left -= 1
+            if not self._left:
+                self._loop.call_soon(self._retire, "it has answered --max-requests requests")
+        if self._settings.max_rss and not self._row.get(Counter.REQUESTS) % _RSS_EVERY:
+            self._weigh()
+        if self._retiring:
+            self._loop.call_soon(self._leave_if_idle)
+
+    def _weigh(self) -> None:
+        with open("/proc/self/statm", "rb") as file:
+            resident = int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+        if resident > self._settings.max_rss:
+            self._retire(f"it uses {resident >> 20} MiB, more than --max-rss")
+
+    def _show_failure(self, exchange: Exchange) -> None:
+        """What answers where the application could not be imported."""
+        failure = self._task.failure
+        assert failure is not None
+        answer = failure.answer(exchange.request.variables, debug=self._settings.debug, importing=True)
+        exchange.start(answer.status, "Internal Server Error", [*answer.headers, ("Content-Length", str(len(answer.body)))])
+        exchange.finish(answer.body)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop  # the one optional import: an extra, and only workers want it
+    except ImportError:
+        return asyncio.new_event_loop
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory

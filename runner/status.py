@@ -1,0 +1,119 @@
+"""What a run is doing, as text for a terminal.
+
+The report is what the supervisor answers on its control socket; `runner status --json` prints it as it is.
+
+Laws: pure, no clock, no colour; any part of the report may be missing, for a newer command may ask an older
+supervisor, and a run that has only just begun does not know much yet. Start at render.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+COUNTERS = ("requests", "redirects", "exempt", "refused", "crashes", "reloads")
+COLUMNS = {"slot": "slot", "pid": "pid", "generation": "generation", "state": "state", "requests": "requests",
+           "since": "for"}
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """A few lines, ended by a newline: the run, its addresses, its last reload, its workers, its counters.
+
+    `uptime` is in seconds. So is `since`, on any clock, as long as it is one for the run and its workers.
+    """
+    last = render_reload(report.get("last_reload") or {})
+    parts = [_headline(report), _addresses(report), _files(report), last and f"reloaded    {last}"]
+    paragraphs = [
+        "\n".join(part for part in parts if part),
+        "\n".join(_workers(report)),
+        _counters(report.get("counters") or {}),
+        "\n".join(f"note: {note}" for note in report.get("notes") or ()),
+    ]
+    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph) + "\n"
+
+
+def render_reload(reload: Mapping[str, Any]) -> str:
+    """One line about one reload: `app.py, models.py -> generation 15 in 38 ms`; empty if there was none."""
+    if not reload:
+        return ""
+    changed = _some([str(each) for each in reload.get("changed") or ()]) or "asked for"
+    generation = f"generation {reload.get('generation', '?')}"
+    if reload.get("error"):
+        return f"{changed} -> {generation} failed: {' '.join(str(reload['error']).split())}"
+    milliseconds = reload.get("milliseconds")
+    took = f" in {milliseconds:,.0f} ms" if isinstance(milliseconds, (int, float)) else ""
+    return f"{changed} -> {generation}{took}"
+
+
+def duration(seconds: float) -> str:
+    """The two largest units of a duration: `42s`, `3m 20s`, `2h 05m`, `11d 03h`."""
+    whole = max(0, int(seconds))
+    for large, small, size, step in (("d", "h", 86400, 3600), ("h", "m", 3600, 60), ("m", "s", 60, 1)):
+        if whole >= size:
+            return f"{whole // size}{large} {whole % size // step:02d}{small}"
+    return f"{whole}s"
+
+
+def _headline(report: Mapping[str, Any]) -> str:
+    facts = [str(report[name]) for name in ("target", "kind") if report.get(name)]
+    facts += [f"{name} {report[name]}" for name in ("generation", "pid") if report.get(name) is not None]
+    if isinstance(report.get("uptime"), (int, float)):
+        facts.append(f"up {duration(report['uptime'])}")
+    return f"{report.get('state') or 'unknown'!s:<11} {', '.join(facts)}".rstrip()
+
+
+def _addresses(report: Mapping[str, Any]) -> str:
+    return "\n".join(f"listening   {address}" for address in report.get("addresses") or ())
+
+
+def _files(report: Mapping[str, Any]) -> str:
+    match report.get("files"):
+        case None:
+            return ""
+        case int() as count:
+            return f"watching    {count:,} files"
+        case files:
+            return f"watching    {len(files):,} files"
+
+
+def _workers(report: Mapping[str, Any]) -> list[str]:
+    """A table with a heading, as wide as what is in it; columns that nobody knows about are left out."""
+    workers: Sequence[Mapping[str, Any]] = report.get("workers") or ()
+    rows = [[_cell(name, worker, report) for name in COLUMNS] for worker in workers if worker]
+    columns = [column for column in zip(COLUMNS.values(), *rows, strict=True) if any(column[1:])]
+    return ["  ".join(line).rstrip() for line in zip(*map(_aligned, columns), strict=True)]
+
+
+def _cell(name: str, worker: Mapping[str, Any], report: Mapping[str, Any]) -> str:
+    match name, worker.get(name):
+        case _, None:
+            return ""
+        case "since", int() | float() as since:
+            # The reader's clock may be another one: now is when the run began plus how long it is up.
+            match report.get("since"), report.get("uptime"):
+                case int() | float() as began, int() | float() as uptime:
+                    return duration(began + uptime - since)
+            return ""
+        case "requests", count:
+            return _number(count)
+        case _, value:
+            return str(value)
+
+
+def _aligned(column: Sequence[str]) -> list[str]:
+    """Numbers stand flush right below their heading, words flush left."""
+    width = max(map(len, column))
+    return [cell.ljust(width) if column[0] == "state" else cell.rjust(width) for cell in column]
+
+
+def _counters(counters: Mapping[str, Any]) -> str:
+    known = [name for name in (*COUNTERS, *sorted(counters.keys() - COUNTERS)) if name in counters]
+    return ", ".join(f"{_number(counters[name])} {name}" for name in known)
+
+
+def _number(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and how many more there are: `a.py, b.py, c.py and 9 more`."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

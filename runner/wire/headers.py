@@ -1,0 +1,79 @@
+"""Response headers as text, checked while they are written down.
+
+Laws: pure; whatever the application hands over, what comes out is a well-formed block or a LocalProtocolError. A header
+with a line break in it would let its value write headers of its own ("response splitting"), so the check is one look at
+the finished block: as many lines as headers, and no character that is not allowed.
+Start at serialize_headers. RFC 9110 sections 5.1, 5.5 and 7.6.1; PEP 3333 "The start_response() Callable".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from runner.errors import LocalProtocolError
+
+_BLOCK = re.compile(r"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [\t\x20-\x7e\x80-\xff]*\r\n)*")
+_STATUS = re.compile(r"[2-5][0-9][0-9] [\t\x20-\x7e\x80-\xff]*")
+
+HOP_BY_HOP = frozenset(
+    ("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade")
+)
+"""They describe one connection, and that connection is the front's, never the application's: dropped."""
+
+
+class Block(NamedTuple):
+    """A header block: its text without the final empty line, and what the sender of the body has to know."""
+
+    text: str
+    content_length: int | None
+    has_date: bool
+
+
+def parse_status(status: str) -> tuple[int, str]:
+    """Split "200 OK" into its number and its reason. 1xx is no final answer, so it is refused too."""
+    if type(status) is not str:
+        raise LocalProtocolError(f"the status must be str, not {type(status).__name__}: write '200 OK'")
+    if not _STATUS.fullmatch(status):
+        raise LocalProtocolError(f"the status {status[:60]!r} is not of the form '200 OK' (200 to 599)")
+    return int(status[:3]), status[4:]
+
+
+def serialize_headers(headers: list[tuple[str, str]]) -> Block:
+    """Write *headers* down, checked. Hop-by-hop headers are left out.
+
+    Raises LocalProtocolError for names or values that are not str, not latin-1, or not allowed on the wire.
+    """
+    lines = []
+    length: int | None = None
+    has_date = False
+    for name, value in headers:
+        if type(name) is not str or type(value) is not str:
+            raise LocalProtocolError(f"header {name!r}: {value!r} must be two str (PEP 3333: native strings)")
+        key = name.lower()
+        if key == "content-length":
+            length = _content_length(value, length)
+        elif key in HOP_BY_HOP:
+            continue
+        elif key == "date":
+            has_date = True
+        lines.append(f"{name}: {value}\r\n")
+    text = "".join(lines)
+    if text.count("\r\n") != len(lines) or not _BLOCK.fullmatch(text):
+        raise LocalProtocolError(_explain(lines))
+    return Block(text, length, has_date)
+
+
+def _content_length(value: str, before: int | None) -> int:
+    if not (value.isascii() and value.isdigit() and len(value) <= 18):
+        raise LocalProtocolError(f"Content-Length {value[:60]!r} is not a number: give digits only")
+    if before is not None and before != int(value):
+        raise LocalProtocolError(f"Content-Length given twice, {before} and {value}: give it once")
+    return int(value)
+
+
+def _explain(lines: list[str]) -> str:
+    for line in lines:
+        if line.count("\r\n") != 1 or not _BLOCK.fullmatch(line):
+            return f"header {line[:-2][:80]!r} has a character that HTTP does not allow (line break, NUL, not latin-1)"
+    return "a header has a character that HTTP does not allow"

@@ -1,0 +1,1 @@
+"""Figures, not claims: run with python -m tests.benchmarks."""

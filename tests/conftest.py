@@ -1,0 +1,67 @@
+"""What every test may ask for: a scratch application, a live runner, a place for sockets.
+
+Whatever is started for a test is stopped after it, and what it wrote is printed, which pytest shows if the
+test failed.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests.support import project as projects
+from tests.support.places import short_directory
+from tests.support.runner_process import Served, serve
+
+
+class Project(Protocol):
+    """Writes a scratch application and returns its folder: project({"app.py": "..."})."""
+
+    def __call__(self, files: Mapping[str, str]) -> Path:
+        """See tests.support.project.project."""
+
+
+class Runner(Protocol):
+    """Starts `runner serve` and returns it once it is ready: runner(folder, "app:main", "--workers", "1")."""
+
+    def __call__(
+        self, directory: Path, *options: str, env: Mapping[str, str] | None = None, ready: bool = True
+    ) -> Served:
+        """See tests.support.runner_process.serve."""
+
+
+@pytest.fixture
+def sockets() -> Iterator[Path]:
+    """A folder whose sockets have names short enough for the kernel and may be reached by any user."""
+    with short_directory() as directory:
+        yield directory
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """Write a scratch application below a folder of this test's own."""
+
+    def write(files: Mapping[str, str]) -> Path:
+        directory = tmp_path / "project"
+        directory.mkdir(exist_ok=True)
+        return projects.project(directory, files)
+
+    return write
+
+
+@pytest.fixture
+def runner() -> Iterator[Runner]:
+    """Start live runners, each with sockets of its own; all are stopped at the end."""
+    running: list[Served] = []
+
+    def start(
+        directory: Path, *options: str, env: Mapping[str, str] | None = None, ready: bool = True
+    ) -> Served:
+        running.append(serve(directory, *options, env=env, ready=ready))
+        return running[-1]
+
+    yield start
+    for served in running:
+        served.stop()
+        print(served.output)

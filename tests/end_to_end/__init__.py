@@ -1,0 +1,1 @@
+"""The whole runner as a command, behind real web servers."""

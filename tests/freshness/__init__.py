@@ -1,0 +1,1 @@
+"""What counts as read, and what counts as changed."""

@@ -1,0 +1,1 @@
+"""Supervisor, generation and worker: decisions as tables, effects as real processes."""

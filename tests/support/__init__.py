@@ -1,0 +1,1 @@
+"""The rig: live commands, real web servers, raw clients and scratch applications."""

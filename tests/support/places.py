@@ -1,0 +1,67 @@
+"""Places to listen on: free ports of 127.0.0.1, and folders for unix sockets that anybody may reach."""
+
+import os
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.process import PATIENCE, Live
+
+Address = tuple[str, int] | Path
+"""Where something listens: host and port, or the path of a unix socket."""
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nobody has; the kernel does not give it out again at once."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@contextmanager
+def short_directory() -> Iterator[Path]:
+    """A folder for sockets and the files of a web server, removed at the end.
+
+    pytest's own folders do not serve: their names outgrow the 107 bytes that a unix socket's path may have
+    (unix(7)), and their mode keeps out the user that Apache becomes when it is started as root.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="r-"))
+    directory.chmod(0o755)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory)
+
+
+def connect(address: Address, timeout: float = PATIENCE) -> socket.socket:
+    """Open a connection; *timeout* is for this and for every later operation, in seconds."""
+    family = socket.AF_UNIX if isinstance(address, Path) else socket.AF_INET
+    connection = socket.socket(family, socket.SOCK_STREAM)
+    connection.settimeout(timeout)
+    try:
+        connection.connect(os.fspath(address) if isinstance(address, Path) else address)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def wait_until_listening(address: Address, live: Live, timeout: float = PATIENCE) -> None:
+    """Wait until *address* accepts; a failure shows what *live*, which should listen there, has said.
+
+    For servers that say nothing when they are ready. What is awaited is named, so trying again every 10 ms is
+    no hope.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            connect(address).close()
+            return
+        except OSError as error:
+            if live.process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"nobody listens on {address}: {error}\n{live.output}") from error
+            time.sleep(0.01)

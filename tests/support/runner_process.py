@@ -1,0 +1,67 @@
+"""`runner serve` as a real command, in an environment that hides nothing.
+
+PYTHONDONTWRITEBYTECODE is removed, because it hides answers from stale bytecode; RUNNER_* and LISTEN_* are
+removed, because they are options in disguise.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.support.places import free_port, short_directory
+from tests.support.process import PATIENCE, Live
+
+ROOT = Path(__file__).parent.parent.parent
+READY = r"ready in \d+ ms"
+"""The line, in the log and on a terminal alike, after which requests are answered by the application."""
+
+
+class Served(Live):
+    """A running `runner serve`: over HTTP at `http`, over FastCGI at `fastcgi`, controlled at `control`."""
+
+    def __init__(self, directory: Path, options: tuple[str, ...], env: Mapping[str, str]) -> None:
+        """Start in *directory*, which is then the first on the application's sys.path."""
+        self._places = ExitStack()
+        sockets = self._places.enter_context(short_directory())
+        self.http = ("127.0.0.1", free_port())
+        self.fastcgi = sockets / "fastcgi"
+        self.control = sockets / "control"
+        command = [sys.executable, "-m", "runner", "serve", *options, "--control", str(self.control)]
+        if not {"--http", "--fastcgi"} & set(options):
+            command += ["--http", f"127.0.0.1:{self.http[1]}"]
+            command += ["--fastcgi", f"unix:{self.fastcgi}", "--socket-mode", "666"]
+        super().__init__(command, cwd=directory, env=env)
+
+    def stop(self, timeout: float = PATIENCE) -> int:
+        """As Live.stop; the sockets go, too."""
+        with self._places:
+            return super().stop(timeout)
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """Return our environment, less what would change the runner, with this checkout first, and *changes*."""
+    kept = {
+        name: value for name, value in os.environ.items()
+        if name != "PYTHONDONTWRITEBYTECODE" and not name.startswith(("RUNNER_", "LISTEN_"))
+    }
+    return {**kept, "PYTHONPATH": str(ROOT), **changes}
+
+
+def serve(
+    directory: Path, *options: str, env: Mapping[str, str] | None = None, ready: bool = True
+) -> Served:
+    """Start `runner serve` with *options* (the target among them) in *directory*, and wait until *ready*.
+
+    Listens on a free port and on a FastCGI socket, unless *options* say where. *env* is added to
+    environment().
+    """
+    served = Served(directory, options, environment(**(env or {})))
+    try:
+        if ready:
+            served.wait_for(READY)
+    except BaseException:
+        served.stop()
+        raise
+    return served
