@@ -2,8 +2,8 @@
 
 A front (FastCGI, HTTP) makes a Request; a host (WSGI) answers through an Exchange. Neither knows the other.
 
-Laws: no socket, no loop, no application in here; a Request does not change once its body is complete.
-Start at Exchange. Names of `variables`: RFC 3875 section 4.1 (CGI meta-variables), values latin-1 as PEP 3333 wants them.
+Laws: no socket, no loop, no application in here; a Request does not change once its body is complete. Start at
+Exchange. Names of `variables`: RFC 3875 section 4.1 (CGI meta-variables), values latin-1 as PEP 3333 wants them.
 """
 
 from __future__ import annotations

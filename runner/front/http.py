@@ -22,7 +22,7 @@ from functools import lru_cache
 from typing import IO
 
 from runner.errors import RemoteProtocolError
-from runner.front.body import Body
+from runner.front.body import Body, ShortBody
 from runner.front.connection import Connection
 from runner.front.exchange import BaseExchange
 from runner.front.http_framing import Framing
@@ -208,7 +208,7 @@ class HTTPFront:
         elif self._ended:
             self._drop()
 
-    def _call(self, request: Request, body: IO[bytes]) -> None:
+    def _call(self, request: Request, body: IO[bytes] | ShortBody) -> None:
         request.body = body
         self._stuck = -1
         # Not a bound of the application's time: it is looked then whether the client still takes the answer.

@@ -58,7 +58,7 @@ class Framing:
         self._overhead = 0
         self._start(raw)
         if self._stopped and length != 0:
-            # The parser takes what follows for the other protocol, but the body comes first (RFC 9110 section 7.8).
+            # The parser takes what follows for the other protocol; the body comes first (RFC 9110 7.8).
             self._start(_CHUNKED if length is None else _COUNTED % length)
         if self._events.complete != (length == 0):
             raise RemoteProtocolError("the request head can be read in two ways")
@@ -89,9 +89,9 @@ class Framing:
     def _feed_chunks(self, buffer: bytearray) -> int:
         """Feed what cannot reach beyond this message; returns its length.
 
-        The last line with something in it, its end and the empty line: "0 CR LF CR LF" at least. What comes
-        before the two line ends is none, so no earlier pair can overlap this one and the search may go on
-        behind each. A pair that has only begun to arrive waits in the buffer.
+        A message ends with two line ends in a row, and the first of them ends a line with something in it
+        ("0", or a trailer). So a pair found earlier, in the body, cannot reach into that last pair, and the
+        search may go on behind each. A pair of which only the beginning has arrived waits in the buffer.
         """
         at = 0
         while not self._events.complete:

@@ -75,6 +75,9 @@ class Rules:
         if "\0" in "".join(variables.values()):
             raise RemoteProtocolError("a variable of the request holds a NUL byte")
         self._split_path(variables)
+        if variables.get("CONTENT_TYPE") == "":
+            # nginx's way to say that there was no such header.
+            del variables["CONTENT_TYPE"]
         length = variables.get("CONTENT_LENGTH")
         if length is not None:
             if length in ("", "-1"):
@@ -132,7 +135,7 @@ def content_length(variables: dict[str, str]) -> int | None:
 
 def note_length(variables: dict[str, str], received: int) -> None:
     """The body is complete: a length that was unknown is known now, so say it as every web server could have."""
-    if "CONTENT_LENGTH" not in variables and received:
+    if "CONTENT_LENGTH" not in variables and (received or "HTTP_TRANSFER_ENCODING" in variables):
         variables["CONTENT_LENGTH"] = str(received)
     variables.pop("HTTP_TRANSFER_ENCODING", None)
 

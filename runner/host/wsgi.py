@@ -24,6 +24,7 @@ from typing import IO, Any
 
 from runner.errors import LocalProtocolError
 from runner.host.error_page import Failure
+from runner.host.timer import Timer
 from runner.log import Log
 from runner.request import Exchange
 from runner.wire.headers import parse_status
@@ -57,10 +58,19 @@ class FileWrapper:
 class Host:
     """Calls one WSGI application. *debug*: show tracebacks to their author."""
 
-    def __init__(self, application: Callable[..., Iterable[bytes]], log: Log, *, threads: int, debug: bool) -> None:
+    def __init__(
+        self,
+        application: Callable[..., Iterable[bytes]],
+        log: Log,
+        *,
+        threads: int,
+        debug: bool,
+        timer: Timer | None = None,
+    ) -> None:
         self.application = application
         self.log = log
         self.debug = debug
+        self.timer = timer
         self.context = copy_context()
         self.environ = {
             "wsgi.version": (1, 0),
@@ -112,7 +122,15 @@ class _Call:
 
     def advance(self) -> bool:
         """Do the next piece of the work; True while there is more."""
-        self._context.run(self._next)
+        timer = self._host.timer
+        if timer is None:
+            self._context.run(self._next)
+        else:
+            timer.start(self)
+            try:
+                self._context.run(self._next)
+            finally:
+                timer.stop(self)
         return self._iterator is not None
 
     def step(self) -> None:

@@ -2,8 +2,9 @@
 
 A unix socket in a directory of the user's own; one line of JSON in, one line of JSON out, then the connection closes.
 
-Laws: only the same user and root are answered (SO_PEERCRED, unix(7)); a client that says nothing holds nothing up; a path
-that another program put something else at is never removed. Start at Desk (the supervisor's side) or ask (a person's).
+Laws: only the same user and root are answered (SO_PEERCRED, unix(7)); a client that says nothing holds nothing up; a
+path that another program put something else at is never removed. Start at Desk (the supervisor's side) or ask (a
+person's).
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """A fresh interpreter for the application: how it is started, and how it is furnished before the first import.
 
-exec, not fork: what the supervisor has imported must not be what the application finds imported already, and a start from
-a known-clean interpreter is the one that every later start repeats.
+exec, not fork: what the supervisor has imported must not be what the application finds imported already, and a start
+from a known-clean interpreter is the one that every later start repeats.
 
-Laws: nothing of the application runs here; the started process inherits the named descriptors and no others. Its parent's
-death ends it (PR_SET_PDEATHSIG, prctl(2)) as long as it is importing and cannot listen.
+Laws: nothing of the application runs here; the started process inherits the named descriptors and no others. Its
+parent's death ends it (PR_SET_PDEATHSIG, prctl(2)) as long as it is importing and cannot listen.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 They belong to the supervisor and stay open across every reload, so a connection that nobody accepts yet waits in the
 kernel's queue and is never refused.
 
-Laws: a socket file is taken over only from a dead owner (a lock beside it decides, not a guess), is never world-open for
-a moment (mode, then bind), and is removed at the end only if it is still ours. Names and inherited descriptors follow
-sd_listen_fds(3); a listening socket on descriptor 0 is FastCGI 1.0 section 2.2.
+Laws: a socket file is taken over only from a dead owner (a lock beside it decides, not a guess), is never world-open
+for a moment (mode, then bind), and is removed at the end only if it is still ours. Names and inherited descriptors
+follow sd_listen_fds(3); a listening socket on descriptor 0 is FastCGI 1.0 section 2.2.
 """
 
 from __future__ import annotations

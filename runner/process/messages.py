@@ -1,7 +1,8 @@
 """What the processes say to each other: one NamedTuple a message, one datagram each, descriptors alongside.
 
-Laws: a message that is not in MESSAGES is an error, never ignored; end of file on a channel means that the process at the
-other end is gone, which the kernel says for it even after kill -9. Sequenced packets keep message boundaries, unix(7).
+Laws: a message that is not in MESSAGES is an error, never ignored; end of file on a channel means that the process at
+the other end is gone, which the kernel says for it even after kill -9. Sequenced packets keep message boundaries,
+unix(7).
 """
 
 from __future__ import annotations

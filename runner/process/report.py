@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from runner.process import messages
-from runner.process.roster import Phase, Roster
+from runner.process.life import Phase
+from runner.process.roster import Roster
 from runner.process.scoreboard import Counter, Scoreboard
 from runner.settings import Settings
 
@@ -45,13 +46,14 @@ class Ledger:
         self._last: Reload | None = None
         self._reloads = 0
 
-    def note_loaded(self, number: int, message: messages.Loaded) -> None:
+    def note_loaded(self, message: messages.Loaded) -> None:
         """A generation is live."""
         self.kind, self.files, self.error = message.kind, message.files, ""
 
-    def note_broken(self, number: int, message: messages.Broken) -> None:
+    def note_broken(self, message: messages.Broken) -> None:
         """A generation failed."""
-        self.files, self.error = message.files, f"{message.summary} ({message.where})" if message.where else message.summary
+        place = f" ({message.where})" if message.where else ""
+        self.files, self.error = message.files, f"{message.summary}{place}"
 
     def note(self, text: str) -> bool:
         """Something that cannot be exact here; True the first time."""
@@ -60,13 +62,10 @@ class Ledger:
         self.notes.append(text)
         return True
 
-    def note_reload(self, changed: list[str], number: int, milliseconds: float, error: str) -> Reload:
+    def note_reload(self, reload: Reload) -> None:
         """A reload came to its end."""
-        reload = Reload(changed, number, round(milliseconds, 1), error)
-        if number > 1:
-            self._last = reload
-            self._reloads += 1
-        return reload
+        self._last = reload
+        self._reloads += 1
 
     def report(self, roster: Roster, scoreboard: Scoreboard, pids: dict[int, int]) -> dict[str, Any]:
         """Everything, as a dict of JSON values; times are seconds before now."""

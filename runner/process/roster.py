@@ -1,69 +1,18 @@
 """Who is alive, who is wanted, what to do next.
 
-The supervisor notes facts and obeys orders; everything between the two is decided here, from tables and numbers, so that
-each rule is a test of a few lines. A generation's life:
+The supervisor notes facts and obeys orders; everything between the two is decided here, from tables and numbers, so
+that each rule is a test of a few lines. What there is to know of a generation and of a worker stands in life.py.
 
-    LOADING ──Loaded──▶ LIVE ──Stale──▶ OUTDATED ─┐
-       │                  ▲  ◀──Keep─────┘        ├─▶ LEAVING ──Gone──▶ GONE
-       ├─Broken─▶ LIVE (answers with the error) or, with --on-broken keep, ASIDE (watches for the fix)
-       └─Unborn─▶ LEAVING (files changed under the import: void)
-
-Laws: pure: no clock (time comes in), no process, no socket; every phase answers every fact, if only with "stay";
-one generation is built at a time, and the newest save wins. Start at Roster.decide.
+Laws: pure: no clock (time comes in), no process, no socket; one generation is built at a time, and the newest save
+wins. Start at Roster.decide.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum, auto
 from typing import NamedTuple
 
-FIRST_DELAY = 0.1
-LONGEST_DELAY = 5.0
-HEALTHY = 30.0
-"""Seconds after which an earlier crash no longer counts."""
-
-
-class Phase(Enum):
-    """Of a generation."""
-
-    LOADING = auto()
-    LIVE = auto()
-    OUTDATED = auto()
-    ASIDE = auto()
-    LEAVING = auto()
-    GONE = auto()
-
-
-class Fact(Enum):
-    """What can happen to a generation."""
-
-    LOADED = auto()
-    BROKEN = auto()
-    UNBORN = auto()
-    STALE = auto()
-    KEPT = auto()
-    REPLACED = auto()
-    GONE = auto()
-
-
-_P, _F = Phase, Fact
-LIFE: dict[tuple[Phase, Fact], Phase] = {
-    (phase, fact): Phase.GONE if fact is Fact.GONE else phase for phase in Phase for fact in Fact
-}
-LIFE |= {
-    (_P.LOADING, _F.LOADED): _P.LIVE,
-    (_P.LOADING, _F.BROKEN): _P.LIVE,
-    (_P.LOADING, _F.UNBORN): _P.LEAVING,
-    (_P.LOADING, _F.STALE): _P.LEAVING,
-    (_P.LOADING, _F.REPLACED): _P.LEAVING,
-    (_P.LIVE, _F.STALE): _P.OUTDATED,
-    (_P.LIVE, _F.REPLACED): _P.LEAVING,
-    (_P.OUTDATED, _F.KEPT): _P.LIVE,
-    (_P.OUTDATED, _F.REPLACED): _P.LEAVING,
-    (_P.ASIDE, _F.STALE): _P.LEAVING,
-    (_P.ASIDE, _F.REPLACED): _P.LEAVING,
-}
+from runner.process.life import LIFE, Backoff, Fact, Generation, Phase, Worker
 
 
 class Start(NamedTuple):
@@ -119,58 +68,6 @@ class Finish(NamedTuple):
 Order = (
     Start | ForkWorker | RetireWorker | KillWorker | RetireGeneration | KillGeneration | KeepGeneration | Finish
 )
-
-
-@dataclass
-class Generation:
-    """One generation. *deadline*: when a leaving one is killed (monotonic seconds, 0.0: not yet set)."""
-
-    number: int
-    phase: Phase = Phase.LOADING
-    broken: bool = False
-    kept: bool = False
-    solo: bool = False
-    aftermath: bool = False
-    told: bool = False
-    deadline: float = 0.0
-
-
-@dataclass
-class Worker:
-    """One worker. *key* is its number since the start; *leaving*: asked to retire or doing so by itself."""
-
-    key: int
-    slot: int
-    generation: int
-    since: float
-    ready: bool = False
-    leaving: bool = False
-    told: bool = False
-    killed: bool = False
-    deadline: float = 0.0
-
-
-@dataclass
-class Backoff:
-    """How long to wait after failures that follow each other: none, then 0.1 s doubling to 5 s."""
-
-    failures: int = 0
-    last: float = 0.0
-    not_before: float = 0.0
-
-    def fail(self, now: float, *, free: int) -> None:
-        """Another failure; the first *free* ones cost no wait."""
-        if now - self.last > HEALTHY:
-            self.failures = 0
-        self.failures += 1
-        self.last = now
-        waits = self.failures - free
-        self.not_before = now + min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(waits - 1, 10)) if waits > 0 else now
-
-    def forgive(self) -> None:
-        """Something relevant changed: the next attempt may come at once."""
-        self.failures = 0
-        self.not_before = 0.0
 
 
 @dataclass

@@ -33,10 +33,7 @@ class Counter(IntEnum):
 class Moment(IntEnum):
     """Positions of the monotonic seconds in a row, after the counters; 0.0 for "not"."""
 
-    STARTED = 8
-    BUSY = 9
-    DEADLINE = 10
-    LAST = 11
+    DEADLINE = 8
 
 
 class Row:
@@ -47,7 +44,7 @@ class Row:
     def __init__(self, page: memoryview, slot: int) -> None:
         start = slot * ROW
         self._numbers = page[start : start + 64].cast("Q")
-        self._moments = page[start + 64 : start + 96].cast("d")
+        self._moments = page[start + 64 : start + 72].cast("d")
 
     def count(self, counter: Counter, by: int = 1) -> None:
         """Add to a counter."""
@@ -63,11 +60,11 @@ class Row:
 
     def mark(self, moment: Moment, when: float) -> None:
         """Write a moment."""
-        self._moments[moment - Moment.STARTED] = when
+        self._moments[moment - Moment.DEADLINE] = when
 
     def when(self, moment: Moment) -> float:
         """Read a moment."""
-        return self._moments[moment - Moment.STARTED]
+        return self._moments[moment - Moment.DEADLINE]
 
 
 class Scoreboard:

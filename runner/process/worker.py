@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
+import faulthandler
 import os
 import random
 import signal
@@ -25,7 +27,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn
 
 from runner.freshness.check import Check
-from runner.front.connection import Connection
 from runner.front.fastcgi import FastCGIFront
 from runner.front.http import HTTPFront
 from runner.front.http_peer import Local
@@ -34,11 +35,14 @@ from runner.front.on_change import Course, choose, redirect
 from runner.front.variables import Rules
 from runner.host.error_page import Failure
 from runner.host.threads import Threads
+from runner.host.timer import Timer
 from runner.host.wsgi import Host
 from runner.log import Log
 from runner.process import messages
+from runner.process.acceptor import Acceptor, Front
 from runner.process.access_log import AccessLog
 from runner.process.messages import Channel
+from runner.process.overdue import DUMP_SIGNAL
 from runner.process.own_pages import OwnPages
 from runner.process.scoreboard import Counter, Moment, Scoreboard
 from runner.request import Answer, Exchange, Request
@@ -46,8 +50,6 @@ from runner.settings import Settings
 
 TICK = 0.25
 """Seconds between two looks at the connections' deadlines, while there are connections."""
-SILENT = 0.001
-"""Seconds a connection that was just accepted may say nothing before another one is accepted beside it."""
 ORPHAN_GRACE = 1.0
 """Seconds for the present requests once the supervisor is gone."""
 _RSS_EVERY = 64
@@ -101,13 +103,12 @@ class _Worker:
     """The running worker; it is the Service that its fronts know."""
 
     def __init__(self, task: Task) -> None:
-        settings = task.settings
+        settings = self._settings = task.settings
         self.log = Log(f"worker {task.slot}", settings.log_level, settings.log_format)
         self.draining = False
         self._task = task
         self._check = task.check
         self._row = task.scoreboard.row(task.slot)
-        self._settings = settings
         self._eager = settings.reload == "eager"
         self._rules = Rules(settings.root_path, settings.trust_remote_user)
         self._limits = Limits(
@@ -118,12 +119,8 @@ class _Worker:
         )
         self._pages = OwnPages(settings, task.generation, task.scoreboard)
         self._access = AccessLog(settings, task.generation)
-        self._connections: set[Connection] = set()
-        self._newest: Connection | None = None
-        self._accepted = 0.0
         self._inflight = 0
         self._left = settings.max_requests + random.SystemRandom().randrange(settings.max_requests_jitter + 1)
-        self._accepting = False
         self._paused = False
         self._retiring = False
         self._ticking = False
@@ -134,49 +131,58 @@ class _Worker:
 
     async def live(self) -> None:
         """Everything between the first accept and the last answer."""
-        loop = self._loop = asyncio.get_running_loop()
-        self._end = loop.create_future()
-        if self._task.application is not None:
-            host = Host(self._task.application, self.log, threads=self._settings.threads, debug=self._settings.debug)
-            self._handle = host.handle
-            if self._settings.threads > 1:
-                self._threads = Threads(host, self._settings.threads, loop, self._look_for_work)
-                self._handle = self._threads.handle
-        self._sockets = [
-            (socket.socket(fileno=os.dup(place.descriptor)), self._front_of(place)) for place in self._task.listeners
-        ]
-        wakeup, self._wakeup = socket.socketpair()
-        wakeup.setblocking(False)
-        self._wakeup.setblocking(False)
-        loop.add_reader(wakeup, self._hear_signals, wakeup)
-        self._signals: list[int] = []
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1):
-            signal.signal(number, self._note_signal)
-        loop.add_reader(self._task.channel, self._obey)
-        self._row.set(Counter.PID, os.getpid())
-        self._row.set(Counter.GENERATION, self._task.generation)
-        self._row.set(Counter.INFLIGHT, 0)
-        self._row.mark(Moment.STARTED, time.monotonic())
-        self._row.mark(Moment.DEADLINE, 0.0)
-        self._row.mark(Moment.BUSY, 0.0)
-        self._listen(True)
+        self._loop = asyncio.get_running_loop()
+        self._end = self._loop.create_future()
+        self._open_host()
+        listeners = [(socket.socket(fileno=os.dup(each.descriptor)), self._front_of(each)) for each in self._task.listeners]
+        self._acceptor = Acceptor(listeners, self.log, self._welcome, self._opened)
+        self._connections = self._acceptor.connections
+        self._watch_signals()
+        self._loop.add_reader(self._task.channel, self._obey)
+        row = self._row
+        row.set(Counter.PID, os.getpid())
+        row.set(Counter.GENERATION, self._task.generation)
+        row.set(Counter.INFLIGHT, 0)
+        row.mark(Moment.DEADLINE, 0.0)
+        self._acceptor.listen()
         self._task.channel.send(messages.Ready(os.getpid()))
         await self._end
-        self._listen(False)
+        self._acceptor.pause()
         if self._threads is not None:
             self._threads.close()
-        self._row.set(Counter.PID, 0)
+
+    def _open_host(self) -> None:
+        task, settings = self._task, self._settings
+        if task.application is None:
+            return
+        timer = None
+        if settings.timeout:
+            timer = Timer(settings.timeout, lambda deadline: self._row.mark(Moment.DEADLINE, deadline))
+            faulthandler.register(DUMP_SIGNAL, all_threads=True)
+        host = Host(task.application, self.log, threads=settings.threads, debug=settings.debug, timer=timer)
+        self._handle = host.handle
+        if settings.threads > 1:
+            self._threads = Threads(host, settings.threads, self._loop, self._thread_freed)
+            self._handle = self._threads.handle
+
+    def _watch_signals(self) -> None:
+        # loop.add_signal_handler would be undone by an application that runs a loop of its own inside a call.
+        receiver, self._wakeup = socket.socketpair()
+        receiver.setblocking(False)
+        self._wakeup.setblocking(False)
+        self._signals: list[int] = []
+        self._loop.add_reader(receiver, self._hear_signals, receiver)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1):
+            signal.signal(number, self._note_signal)
 
     def _note_signal(self, number: int, frame: object) -> None:
         # A handler may run in the middle of anything, so it only wakes the loop.
         self._signals.append(number)
-        try:
+        with contextlib.suppress(BlockingIOError):
             self._wakeup.send(b"\0")
-        except BlockingIOError:
-            pass
 
-    def _hear_signals(self, wakeup: socket.socket) -> None:
-        wakeup.recv(4096)
+    def _hear_signals(self, receiver: socket.socket) -> None:
+        receiver.recv(4096)
         while self._signals:
             number = self._signals.pop()
             if number == signal.SIGUSR1:
@@ -200,17 +206,23 @@ class _Worker:
             self._loop.call_later(ORPHAN_GRACE, self._leave)
             self._retire("")
 
+    def _pause(self) -> None:
+        """The code on disk is newer. Whoever connects now waits in the queue for the next generation."""
+        self._paused = self.draining = True
+        self._acceptor.pause()
+
     def _keep(self) -> None:
         """The newer code is broken; this one goes on."""
-        self._paused = self.draining = False
-        self._listen(True)
+        if not self._retiring:
+            self._paused = self.draining = False
+            self._acceptor.listen()
 
     def _retire(self, reason: str) -> None:
         """Accept nothing more; leave when nothing is under way."""
         if self._retiring:
             return
         self._retiring = self.draining = True
-        self._listen(False)
+        self._acceptor.pause()
         if reason:
             self._task.channel.send(messages.Retiring(reason))
         for connection in list(self._connections):
@@ -228,60 +240,26 @@ class _Worker:
         if not self._end.done():
             self._end.set_result(None)
 
-    # ---- accept ---------------------------------------------------------------------------------------------
+    # ---- connections ----------------------------------------------------------------------------------------
 
-    def _listen(self, yes: bool) -> None:
-        yes = yes and not self._paused and not self._retiring
-        if yes == self._accepting:
-            return
-        self._accepting = yes
-        for sock, front in self._sockets:
-            if yes:
-                self._loop.add_reader(sock, self._accept, sock, front)
-            else:
-                self._loop.remove_reader(sock)
-
-    def _accept(self, sock: socket.socket, front: Callable[[Connection], Any]) -> None:
-        """A connection waits in the kernel's queue. Leave it there if this process should not be the one to take it."""
-        newest = self._newest
-        if newest is not None and not newest.heard and not newest.closed:
-            if time.monotonic() - self._accepted < SILENT:
-                return
+    def _welcome(self) -> bool:
+        """May a connection be taken out of the queue now?"""
         if self._threads is not None and self._threads.idle <= 0:
-            self._listen(False)
-            return
+            self._acceptor.pause()
+            return False
         if self._check.stale() if self._eager else self._check.seems_stale():
             self._pause()
-            return
-        try:
-            accepted, _ = sock.accept()
-        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return
-        except OSError as error:
-            self._starve(error)
-            return
-        connection = Connection(accepted, self._loop, self._connections)
-        connection.machine = front(connection)
-        self._newest, self._accepted = connection, time.monotonic()
+            return False
+        return True
+
+    def _opened(self) -> None:
         if not self._ticking:
             self._ticking = True
             self._loop.call_later(TICK, self._tick)
-        connection.open()
 
-    def _starve(self, error: OSError) -> None:
-        """No descriptor left (EMFILE): the listener stays readable, so look away for a moment or spin."""
-        self.log.once_a_minute("accept", f"cannot accept: {error.strerror}; raise the limit of open files (ulimit -n)")
-        self._listen(False)
-        self._loop.call_later(0.1, self._listen, True)
-
-    def _pause(self) -> None:
-        """The code on disk is newer. Whoever connects now waits in the queue for the next generation."""
-        self._paused = self.draining = True
-        self._listen(False)
-
-    def _look_for_work(self) -> None:
-        """A thread is free again."""
-        self._listen(True)
+    def _thread_freed(self) -> None:
+        if not self._paused and not self._retiring:
+            self._acceptor.listen()
         self._leave_if_idle()
 
     def _tick(self) -> None:
@@ -294,7 +272,7 @@ class _Worker:
             self._loop.call_later(TICK, self._tick)
         self._leave_if_idle()
 
-    def _front_of(self, place: Place) -> Callable[[Connection], Any]:
+    def _front_of(self, place: Place) -> Front:
         if place.front == "fastcgi":
             return lambda connection: FastCGIFront(connection, self, self._rules, self._limits)
         unix = place.text.startswith("unix:")
@@ -326,15 +304,8 @@ class _Worker:
     def handle(self, exchange: Exchange) -> None:
         """See runner.request.Service."""
         self._inflight += 1
-        row = self._row
-        row.set(Counter.INFLIGHT, self._inflight)
-        if self._settings.timeout:
-            row.mark(Moment.DEADLINE, exchange.request.began + self._settings.timeout)
-        row.mark(Moment.BUSY, exchange.request.began)
+        self._row.set(Counter.INFLIGHT, self._inflight)
         self._handle(exchange)
-        if self._threads is None:
-            row.mark(Moment.BUSY, 0.0)
-            row.mark(Moment.DEADLINE, 0.0)
 
     def finished(self, exchange: Exchange, status: int, sent: int, whole: bool) -> None:
         """See runner.request.Service."""
@@ -366,7 +337,8 @@ class _Worker:
         failure = self._task.failure
         assert failure is not None
         answer = failure.answer(exchange.request.variables, debug=self._settings.debug, importing=True)
-        exchange.start(answer.status, "Internal Server Error", [*answer.headers, ("Content-Length", str(len(answer.body)))])
+        length = ("Content-Length", str(len(answer.body)))
+        exchange.start(answer.status, "Internal Server Error", [*answer.headers, length])
         exchange.finish(answer.body)
 
 

@@ -1,7 +1,7 @@
 """Where a message ends: the next one's bytes stay in the buffer, whatever the framing."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.errors import RemoteProtocolError
@@ -94,10 +94,15 @@ def test_a_counted_body_takes_no_byte_more() -> None:
     assert (framing.take(buffer), framing.complete, bytes(buffer)) == (b"lo", True, NEXT)
 
 
-@pytest.mark.parametrize("framed", [b"Content-Length: 3\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"])
+@pytest.mark.parametrize(
+    "framed",
+    [b"Content-Length: 3\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"],
+)
 def test_a_request_to_change_the_protocol_is_framed_like_any_other(framed: bytes) -> None:
     """The parser stops at such requests; their bodies are read all the same."""
-    raw, _, body = (b"POST / HTTP/1.1\r\nUpgrade: h2c\r\nConnection: upgrade\r\n" + framed).partition(b"\r\n\r\n")
+    raw, _, body = (b"POST / HTTP/1.1\r\nUpgrade: h2c\r\nConnection: upgrade\r\n" + framed).partition(
+        b"\r\n\r\n"
+    )
     framing = Framing(raw + b"\r\n\r\n", 3 if b"Length" in raw else None)
     buffer = bytearray(body + NEXT)
     assert (framing.take(buffer), framing.complete, bytes(buffer)) == (b"abc", True, NEXT)
@@ -116,9 +121,12 @@ def test_two_readings_of_one_head_are_refused() -> None:
         Framing(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n", 0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("\r\n0a;", min_size=1, max_size=12), max_size=6), st.data())
 def test_any_cut_gives_the_same_body(chunks: list[str], data: st.DataObject) -> None:
     """Bodies made of what framing is made of, cut anywhere."""
     body = "".join(chunks).encode()
-    stream = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk.encode()) for chunk in chunks) + b"0\r\n\r\n" + NEXT
+    stream = (
+        b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk.encode()) for chunk in chunks) + b"0\r\n\r\n" + NEXT
+    )
     assert take(CHUNKED, *cut(data, stream)) == (body, NEXT, True)

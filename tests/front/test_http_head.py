@@ -95,7 +95,9 @@ def test_the_authority_of_an_absolute_target_wins(target: bytes, host: str, path
 
 def test_names_with_an_underscore_never_reach_a_variable() -> None:
     """X_Real_IP cannot stand in for X-Real-IP, nor Content_Length for Content-Length."""
-    told = read(head(b"GET / HTTP/1.1", b"Host: a", b"X_Real_IP: evil", b"X-Real-IP: good", b"Content_Length: 5"))
+    told = read(
+        head(b"GET / HTTP/1.1", b"Host: a", b"X_Real_IP: evil", b"X-Real-IP: good", b"Content_Length: 5")
+    )
     assert told.variables["HTTP_X_REAL_IP"] == "good"
     assert told.length == 0
 
@@ -258,7 +260,9 @@ def test_a_bad_head_is_refused_byte_by_byte_too(name: str) -> None:
                 parse_head(bytes(buffer[:end]))
 
 
-@pytest.mark.parametrize("first, status", [(b"GET / HTTP/2.0\r\n", 505), (b"GET / HTTP/1.1\nH", 400), (b"\x16", 400)])
+@pytest.mark.parametrize(
+    "first, status", [(b"GET / HTTP/2.0\r\n", 505), (b"GET / HTTP/1.1\nH", 400), (b"\x16", 400)]
+)
 def test_what_cannot_become_good_is_refused_at_once(first: bytes, status: int) -> None:
     """No need to wait for the end of a head whose beginning is wrong."""
     assert status_of(first) == status

@@ -23,7 +23,9 @@ class Socket(socket.socket):
         return self.name
 
 
-def describe(name: object, variables: dict[str, str], *, unix: bool = False, trusted: frozenset[str] = PROXIES) -> dict[str, str]:
+def describe(
+    name: object, variables: dict[str, str], *, unix: bool = False, trusted: frozenset[str] = PROXIES
+) -> dict[str, str]:
     """*variables* after a peer of this name was described."""
     with Socket(name) as sock:
         Peer(sock, Local("here", "8000", unix, trusted)).describe(variables)

@@ -1,0 +1,100 @@
+"""The import of the application, recorded: what a generation is made of, and what came of it.
+
+Laws: every input is noted before it is read; whatever the application raises becomes a Failure, an answer like any
+other; the process that runs this is a fresh interpreter and imports one application in its life. Start at
+import_application. `check` is `runner check`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from typing import NamedTuple
+
+from runner.errors import RunnerError, UsageError
+from runner.freshness.bytecode import Bytecode
+from runner.freshness.recorder import Recorder
+from runner.freshness.watch import Watch
+from runner.host.error_page import Failure
+from runner.host.loading import Target, TargetError, load
+from runner.process import interpreter
+from runner.settings import Settings
+
+
+class Import(NamedTuple):
+    """What the import came to: a target or a failure.
+
+    *discovery*: the target itself does not exist; *culprit*: why the process cannot be forked; *seconds* it took.
+    """
+
+    target: Target | None
+    failure: Failure | None
+    discovery: bool = False
+    culprit: str = ""
+    seconds: float = 0.0
+
+
+def record(settings: Settings, *, inotify: bool) -> tuple[Watch, Recorder]:
+    """The books for one import; nothing is noted before `import_application`."""
+    ignore = tuple(os.path.join(settings.chdir, pattern) for pattern in settings.ignore)
+    watch = Watch(ignore, inotify=inotify)
+    return watch, Recorder(watch.inputs, Bytecode(settings.cache_dir))
+
+
+def import_application(settings: Settings, watch: Watch, recorder: Recorder) -> Import:
+    """Furnish this process and import the target in it. Raises nothing: see Import.failure."""
+    began = time.perf_counter()
+    target, failure, discovery = None, None, False
+    try:
+        interpreter.furnish(settings)
+        recorder.open()
+        _add_named_inputs(settings, watch)
+        target = load(settings.target, settings.chdir, settings.interface)
+    except RunnerError as error:
+        failure, discovery = Failure(str(error), str(error)), isinstance(error, TargetError | UsageError)
+    except BaseException as error:
+        # SystemExit too: an application that ends the process while it is imported has failed, no more.
+        failure = Failure.of(error)
+        if isinstance(error, SyntaxError) and error.filename:
+            watch.inputs.add_file(os.path.abspath(error.filename))
+    recorder.settle()
+    return Import(target, failure, discovery, thread_left(), time.perf_counter() - began)
+
+
+def thread_left() -> str:
+    """Why this process cannot be forked: the Python thread that the import left behind, and whose it is; or ""."""
+    if len(sys._current_frames()) <= 1:
+        return ""
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread():
+            code = getattr(getattr(thread, "_target", None), "__module__", None) or type(thread).__module__
+            return f"the import left thread {thread.name!r} of {code} running"
+    return "the import left a thread running"
+
+
+def check(settings: Settings) -> int:
+    """`runner check`: the exit code, after one line of praise or of blame."""
+    watch, recorder = record(settings, inotify=False)
+    result = import_application(settings, watch, recorder)
+    if result.failure is not None:
+        place = f" ({result.failure.where})" if result.failure.where and not result.discovery else ""
+        sys.stderr.write(f"runner: {settings.target}: {result.failure.summary}{place}\n")
+        return UsageError.exit_code if result.discovery else RunnerError.exit_code
+    kind = result.target.kind if result.target else ""
+    threads = f"; {result.culprit}, so each worker will import by itself" if result.culprit else ""
+    files = len(watch.inputs.files)
+    sys.stdout.write(f"{settings.target} is fine: {kind}, {files} files, {result.seconds * 1000:.0f} ms{threads}\n")
+    sys.stdout.flush()
+    return 0
+
+
+def _add_named_inputs(settings: Settings, watch: Watch) -> None:
+    """What the settings name: their own file, the environment's, and `--watch`."""
+    for path in (settings.config, settings.env_file):
+        if path:
+            watch.inputs.add_file(path)
+    for pattern in settings.watch:
+        watch.inputs.add_glob(os.path.join(settings.chdir, pattern))
+    watch.watch_root(settings.chdir)

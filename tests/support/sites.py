@@ -1,0 +1,35 @@
+"""The ways to the application: behind nginx, behind Apache, or straight to the runner's own HTTP port.
+
+Start at open_site, which opens any of them in front of a runner that is serving.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tests.support import apache, nginx
+from tests.support.runner_process import Served
+
+
+@dataclass(frozen=True)
+class Direct:
+    """No web server: the runner's own HTTP port."""
+
+    mount: str = "/"
+
+
+Site = nginx.Site | apache.Site | Direct
+
+
+@contextmanager
+def open_site(served: Served, site: Site) -> Iterator[tuple[str, int]]:
+    """Yield the address at which *served* is reached the way *site* says."""
+    match site:
+        case nginx.Site():
+            with nginx.nginx(served.fastcgi, site) as server:
+                yield server.address
+        case apache.Site():
+            with apache.apache(served.fastcgi, site) as server:
+                yield server.address
+        case Direct():
+            yield served.http
