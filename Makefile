@@ -29,7 +29,12 @@ test: $(VENV)/test.stamp web-servers
 stress: $(VENV)/test.stamp web-servers
 	$(VENV)/bin/python -m pytest -m stress $(ARGS)
 
-bench: $(VENV)/test.stamp web-servers
+# uWSGI is Debian's, built for Debian's Python; `make PYTHON=/usr/bin/python3 clean bench` compares on the same interpreter.
+bench: $(VENV)/bench.stamp web-servers
+	@missing=()
+	command -v wrk >/dev/null || missing+=(wrk)
+	uwsgi --plugins python3 --version >/dev/null 2>&1 || missing+=(uwsgi-core uwsgi-plugin-python3)
+	[ $${#missing[@]} = 0 ] || .ci/debian-packages "$${missing[@]}"
 	$(VENV)/bin/python -m tests.benchmarks $(ARGS)
 
 clean:
@@ -44,6 +49,10 @@ $(VENV)/serve.stamp: setup.cfg pyproject.toml | $(VENV)/bin/python
 $(VENV)/test.stamp: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[fast,titles,test]'
 	touch $@ $(VENV)/serve.stamp
+
+$(VENV)/bench.stamp: $(VENV)/test.stamp
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[fast,titles,test,bench]'
+	touch $@
 
 # Debian's python3 has no venv, and a bare machine no python3, until these packages are there.
 $(VENV)/bin/python:
@@ -62,4 +71,5 @@ web-servers:
 	command -v nginx >/dev/null || missing+=(nginx)
 	command -v apache2 >/dev/null || missing+=(apache2-bin)
 	command -v cgi-fcgi >/dev/null || missing+=(libfcgi-bin)
+	command -v chromium chromium-browser google-chrome >/dev/null || missing+=(chromium)
 	[ $${#missing[@]} = 0 ] || .ci/debian-packages "$${missing[@]}"

@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 import click
 
 from runner.errors import RunnerError, UsageError
+from runner.process.listeners import fill_standard_streams
 from runner.settings import KNOBS, Knob, Resolved, resolve
 from runner.status import render, render_reload
 from runner.values import nearest
@@ -245,4 +246,5 @@ def _own_control(control: str | None) -> str | None:
 
 def main() -> None:
     """The command `runner`."""
+    fill_standard_streams()
     commands.main()

@@ -77,10 +77,19 @@ class Log:
     def _line(self, level: str, message: str) -> bytes:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         if self._json:
-            text = json.dumps({"time": stamp, "level": level, "process": self.who, "message": message[:LINE]})
-        else:
-            text = f"{stamp} {self.who}: {'' if level == 'info' else level + ': '}{escape(message)}"
-        return text.encode("utf-8", "backslashreplace")[: LINE - 1] + b"\n"
+            return self._object(stamp, level, message[:LINE])
+        text = f"{stamp} {self.who}: {'' if level == 'info' else level + ': '}{escape(message[:LINE])}"
+        raw = text.encode("utf-8", "backslashreplace")[: LINE - 1]
+        return raw.decode("utf-8", "ignore").encode() + b"\n"
+
+    def _object(self, stamp: str, level: str, message: str) -> bytes:
+        """One line of JSON. The message is cut before it is encoded: half an escape would make the line unreadable."""
+        while True:
+            line = json.dumps({"time": stamp, "level": level, "process": self.who, "message": message}).encode() + b"\n"
+            if len(line) <= LINE:
+                return line
+            # A character takes at most 12 bytes here (a surrogate pair), so this many must go.
+            message = message[: len(message) - (len(line) - LINE + 11) // 12]
 
 
 def escape(text: str) -> str:

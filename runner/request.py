@@ -60,7 +60,8 @@ class Exchange(Protocol):
     """One request and the way its answer takes back. Made by a front, driven by a host, on the loop's thread only.
 
     Call order: start, send any number of times, finish; or fail at any point. start may be called again until
-    `committed`, which is how an error page replaces an answer nobody has seen yet.
+    `committed`, which is how an error page replaces an answer nobody has seen yet; so after a LocalProtocolError
+    there is either nothing committed and the answer open, or it is over and was cut.
     """
 
     request: Request
@@ -70,6 +71,10 @@ class Exchange(Protocol):
     @property
     def committed(self) -> bool:
         """A byte of the answer has left; the status cannot change any more."""
+
+    @property
+    def mute(self) -> bool:
+        """Valid after `start`: no byte of a body leaves (HEAD, 204, 304), so no more of it need be produced."""
 
     @property
     def gone(self) -> bool:
@@ -88,7 +93,10 @@ class Exchange(Protocol):
         """Send the last part and end the answer. Raises LocalProtocolError when it is shorter than announced."""
 
     def flush(self, timeout: float) -> None:
-        """Block until everything sent has left, at most *timeout* seconds (PEP 3333 `write()` called inline)."""
+        """Block until nearly everything sent has left (PEP 3333 `write()` called inline).
+
+        A client that takes nothing for *timeout* seconds counts as gone.
+        """
 
     def soon(self, callback: Callable[[], None]) -> None:
         """Call back in the loop's next turn."""

@@ -1,10 +1,14 @@
 """Is the code in memory the code on disk?
 
     stamps      what identifies one state of one file
+    patterns    which paths `--watch` and `--ignore` mean
     inputs      everything the application was made of, and how to compare it with the disk
     recorder    notices what is read, before it is read
     bytecode    which compiled code may be believed
     inotify     the kernel's queue of changes, read exactly
+    filesystems where that queue tells everything
+    waker       what wakes where there is no such queue
+    git         when a work tree is half of one commit and half of another
     watch       inputs + inotify = a verdict; one for each generation
     check       the one question a worker asks before each request
 

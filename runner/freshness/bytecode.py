@@ -3,16 +3,20 @@
 A .pyc names its source by whole seconds and size only (PEP 552), so an edit within the same second and of the same size
 leaves one that matches and is wrong, in every later process too. Hence:
 
-    believed     a .pyc whose header matches and whose source had not changed for SETTLED seconds when it was written
+    believed     a .pyc whose header matches and whose source had not changed for SETTLED seconds when it was written,
+                 by the clock of the change times, which nobody can set back, and by that of the modification times,
+                 which copying (`cp -a`, tar) keeps
     otherwise    the source is read and compiled, and the result kept in a cache of our own, by content
+    neither      for a loader that makes other code of the same source (typeguard, beartype): its code is its own
 
 Laws: the source's own bytes decide; the cache is private (mode 0700, own user) and bounded; a cache that cannot be
-written costs time, never an import. Start at Bytecode.load. Seen with CPython 3.11 to 3.13.
+written or read costs time, never an import. Start at Bytecode.load. Seen with CPython 3.11 to 3.13.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib.machinery
 import importlib.util
@@ -28,6 +32,8 @@ CACHE_FILES = 20_000
 """Entries of the cache above which the longest unused are removed."""
 
 _HEADER = 16
+_CHECKSUM = 16
+_PLAIN = importlib.machinery.SourceFileLoader
 _CHECKED_SOURCE = 0b11
 
 
@@ -35,10 +41,18 @@ class Bytecode:
     """The rule, with the directory of the own cache (None: no cache)."""
 
     def __init__(self, directory: str | None) -> None:
-        self._directory = _open_cache(directory) if directory else None
+        self._wish = directory
+        self._wrote = False
 
-    def load(self, name: str, path: str, loader: importlib.machinery.SourceFileLoader) -> CodeType:
-        """The code of module *name* in the source file *path*. Raises SyntaxError, OSError."""
+    @functools.cached_property
+    def _directory(self) -> str | None:
+        # Opened at the first use, since this process may change its user before.
+        return _open_cache(self._wish) if self._wish else None
+
+    def load(self, path: str, loader: importlib.machinery.SourceFileLoader) -> CodeType:
+        """The code of the source file *path*. Raises SyntaxError, OSError."""
+        if not _is_plain(loader):
+            return loader.source_to_code(loader.get_data(path), path)
         code = self._believed(path)
         if code is not None:
             return code
@@ -48,13 +62,15 @@ class Bytecode:
         if code is None:
             code = loader.source_to_code(source, path)
             if entry:
+                self._wrote = True
                 _write_code(entry, code)
         return code
 
     def prune(self) -> None:
-        """Remove the longest unused entries beyond CACHE_FILES."""
-        if self._directory is None:
+        """Remove the longest unused entries beyond CACHE_FILES, if this process has added any."""
+        if not self._wrote or self._directory is None:
             return
+        self._wrote = False
         with contextlib.suppress(OSError):
             entries = sorted(os.scandir(self._directory), key=lambda entry: entry.stat().st_atime)
             for entry in entries[: max(0, len(entries) - CACHE_FILES)]:
@@ -65,7 +81,7 @@ class Bytecode:
             compiled = importlib.util.cache_from_source(path)
             source = os.stat(path)
             with open(compiled, "rb") as file:
-                written = os.fstat(file.fileno()).st_ctime
+                written = os.fstat(file.fileno())
                 data = file.read()
         except (OSError, NotImplementedError):
             return None
@@ -76,7 +92,8 @@ class Bytecode:
             matches = (
                 int.from_bytes(data[8:12], "little") == int(source.st_mtime) & 0xFFFFFFFF
                 and int.from_bytes(data[12:16], "little") == source.st_size & 0xFFFFFFFF
-                and source.st_ctime + SETTLED <= written
+                and source.st_ctime + SETTLED <= written.st_ctime
+                and source.st_mtime + SETTLED <= written.st_mtime
             )
         else:
             matches = flags == _CHECKED_SOURCE and data[8:16] == _source_hash(path)
@@ -90,6 +107,12 @@ class Bytecode:
         for part in (importlib.util.MAGIC_NUMBER, bytes([sys.flags.optimize]), os.fsencode(path), b"\0", source):
             key.update(part)
         return os.path.join(self._directory, key.hexdigest())
+
+
+def _is_plain(loader: importlib.machinery.SourceFileLoader) -> bool:
+    """Nothing between the bytes of the file and the code is the loader's own."""
+    kind = type(loader)
+    return kind.source_to_code is _PLAIN.source_to_code and kind.get_data is _PLAIN.get_data
 
 
 def _source_hash(path: str) -> bytes | None:
@@ -115,9 +138,15 @@ def _open_cache(directory: str) -> str | None:
 def _read_code(entry: str) -> CodeType | None:
     try:
         with open(entry, "rb") as file:
-            return _unmarshal(file.read())
+            data = file.read()
     except OSError:
         return None
+    # A crash of the machine can leave any bytes, and what marshal makes of them need not be an error.
+    return _unmarshal(data[_CHECKSUM:]) if data[:_CHECKSUM] == _checksum(data[_CHECKSUM:]) else None
+
+
+def _checksum(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=_CHECKSUM).digest()
 
 
 def _unmarshal(data: bytes) -> CodeType | None:
@@ -134,7 +163,8 @@ def _write_code(entry: str, code: CodeType) -> None:
         descriptor, beside = tempfile.mkstemp(dir=os.path.dirname(entry), prefix=".")
         try:
             with open(descriptor, "wb") as file:
-                file.write(marshal.dumps(code))
+                data = marshal.dumps(code)
+                file.write(_checksum(data) + data)
             os.replace(beside, entry)
         except OSError:
             os.unlink(beside)

@@ -1,7 +1,7 @@
 """The one question a worker asks before each request: is the code in memory the code on disk?
 
-A generation has one inotify instance, which its workers inherit. The generation drains it; a worker only looks, first at
-the queue, then at the shared word. The order is the proof: the drainer raises the word to BUSY *before* it reads the
+A generation has one inotify instance, which its workers inherit. The generation drains it; a worker only looks, first
+at the queue, then at the shared word. The order is the proof: the drainer raises the word to BUSY *before* it reads the
 queue, so a worker that finds the queue empty because it was just read finds the word raised.
 
     queue empty, word FRESH   nothing happened                         one system call
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import mmap
 import socket
+import time
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Protocol
@@ -46,6 +47,9 @@ class Check(Protocol):
     def seems_stale(self) -> bool:
         """The same without waiting for anybody; True only if it is certain. Call before accepting."""
 
+    def keep(self) -> None:
+        """Go on although stale: the newer code is broken."""
+
 
 class Unchecked:
     """`--reload off`: never stale."""
@@ -58,6 +62,9 @@ class Unchecked:
         """See Check."""
         return False
 
+    def keep(self) -> None:
+        """See Check."""
+
 
 class SharedCheck:
     """For a worker whose generation drains the instance."""
@@ -66,60 +73,87 @@ class SharedCheck:
         self._watch = watch
         self._word = word
         self._drainer = drainer
-        self._drainer.settimeout(PATIENCE)
+        self._number = 0
+        self._kept = False
+        self._added = watch.inputs.added
         self._pending: Callable[[], bool] = watch.inotify.pending if watch.inotify else lambda: True
-        self._blind = watch.inotify is None
 
     def stale(self) -> bool:
         """See Check."""
-        inputs = self._watch.inputs
-        if not self._pending() and self._word[0] == Word.FRESH and not self._watch.swept and not inputs.additions.files:
-            if inputs.additions.lookups:
-                return self._ask()
+        # The queue before the word, see above.
+        if not self._pending() and not self._word[0] and not self._added and not self._watch.swept:
             return False
-        if self._word[0] == Word.KEPT:
-            return False
-        return self._ask()
+        return not self._kept and self._word[0] != Word.KEPT and self._ask()
 
     def seems_stale(self) -> bool:
         """See Check."""
-        return self._word[0] == Word.STALE
+        return self._word[0] == Word.STALE and not self._kept
+
+    def keep(self) -> None:
+        """See Check. The same order is on its way to the drainer, who sets the word, perhaps later than we get here."""
+        self._kept = True
 
     def _ask(self) -> bool:
+        """The drainer's verdict, or if it does not come our own, by looking at everything."""
         additions = self._watch.inputs.take_additions()
+        # An answer that comes too late would be taken for that to the next question, but for its number.
+        self._number = self._number % 255 + 1
+        deadline = time.monotonic() + PATIENCE
         try:
-            for part in split(additions):
+            for part in split(additions, self._number):
+                self._drainer.settimeout(max(0.001, deadline - time.monotonic()))
                 self._drainer.send(part)
-            reply = self._drainer.recv(1)
+            while reply := self._drainer.recv(2):
+                if reply[0] == self._number:
+                    return reply[1] == Word.STALE
+                self._drainer.settimeout(max(0.001, deadline - time.monotonic()))
         except OSError:
-            reply = b""
-        if not reply:
-            return bool(self._watch.inputs.sweep())
-        return reply[0] == Word.STALE
+            pass
+        self._added.extendleft(reversed(additions.items))
+        return bool(self._watch.inputs.sweep())
 
 
 class OwnCheck:
-    """For a process that is its own drainer."""
+    """For a process that is its own drainer. *tell* is called once, with the changed paths, when it is stale."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: Watch, tell: Callable[[tuple[str, ...]], None]) -> None:
         self._watch = watch
-        self.kept = False
+        self._tell = tell
+        self._kept = False
 
     def stale(self) -> bool:
         """See Check."""
-        if self.kept or not (self._watch.pending() or self._watch.stale):
+        if self._kept:
+            return False
+        if self._watch.stale:
+            return True
+        if self._watch.inputs.added:
+            # An event about a file that was no input yet may have been passed over.
+            self._watch.adopt(self._watch.inputs.take_additions())
+        if not self._watch.pending():
             return False
         while (verdict := self._watch.verdict()).state is State.BUSY:
-            pass
+            time.sleep(0.001)
+        if verdict.state is State.STALE:
+            self._tell(verdict.paths)
         return verdict.state is State.STALE
 
     def seems_stale(self) -> bool:
+        """See Check. Nobody else can tell this process that it is stale, so it has to look."""
+        return self.stale()
+
+    def keep(self) -> None:
         """See Check."""
-        return bool(self._watch.stale) and not self.kept
+        self._kept = True
 
 
-def split(additions: Additions) -> list[bytes]:
-    """*additions* as messages of at most REPORT bytes; every one but the last begins with b"+"."""
-    text = additions.to_json().encode() if additions.files or additions.lookups else b""
-    parts = [text[at : at + REPORT - 1] for at in range(0, len(text), REPORT - 1)] or [b""]
-    return [b"+" + part for part in parts[:-1]] + [b"?" + parts[-1]]
+def split(additions: Additions, number: int) -> list[bytes]:
+    """Question *number* (one byte), with *additions*, as messages of at most REPORT bytes.
+
+    Each is `+` (more follows) or `?` (the last one), the number, and its part of the text.
+    """
+    text = additions.to_json().encode() if additions.items else b""
+    size = REPORT - 2
+    parts = [text[at : at + size] for at in range(0, len(text), size)] or [b""]
+    head = bytes([number])
+    return [b"+" + head + part for part in parts[:-1]] + [b"?" + head + parts[-1]]

@@ -11,7 +11,9 @@ from __future__ import annotations
 import os
 import re
 
-LOCAL = frozenset(("bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "ramfs", "rootfs", "tmpfs", "xfs", "zfs"))
+LOCAL = frozenset(
+    ("bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "ramfs", "rootfs", "tmpfs", "xfs", "zfs")
+)
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
 

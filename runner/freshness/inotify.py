@@ -29,6 +29,7 @@ UNMOUNT = 0x2000
 Q_OVERFLOW = 0x4000
 IGNORED = 0x8000
 ONLYDIR = 0x01000000
+MASK_ADD = 0x20000000
 ISDIR = 0x40000000
 
 LOST = DELETE_SELF | MOVE_SELF | UNMOUNT | Q_OVERFLOW | IGNORED
@@ -38,6 +39,7 @@ DIRECTORY_MASK = (
     MODIFY | ATTRIB | CLOSE_WRITE | MOVED_FROM | MOVED_TO | CREATE | DELETE | DELETE_SELF | MOVE_SELF | ONLYDIR
 )
 """Without OPEN and ACCESS: reading files must not fill the queue."""
+PLACE_MASK = DELETE_SELF | MOVE_SELF | ONLYDIR
 FILE_MASK = MODIFY | ATTRIB | CLOSE_WRITE | DELETE_SELF | MOVE_SELF
 
 _HEADER = struct.Struct("iIII")
@@ -66,9 +68,14 @@ def decode(buffer: bytes) -> list[Event]:
 
 
 class Inotify:
-    """One inotify instance. Raises OSError from the constructor where there is none (other systems, EMFILE)."""
+    """One inotify instance. Raises OSError from the constructor where there is none (other systems, EMFILE).
+
+    RUNNER_NO_INOTIFY=1 in the environment makes this system one of those, to see how the runner works there.
+    """
 
     def __init__(self) -> None:
+        if os.environ.get("RUNNER_NO_INOTIFY") == "1":
+            raise OSError("RUNNER_NO_INOTIFY is set")
         libc = ctypes.CDLL(None, use_errno=True)
         if not hasattr(libc, "inotify_init1"):
             raise OSError("this system has no inotify")
@@ -88,6 +95,10 @@ class Inotify:
         """Begin to queue changes of entries of *directory*; the watch's number. Raises OSError (ENOSPC: the limit)."""
         return self._watch(directory, DIRECTORY_MASK)
 
+    def watch_place(self, directory: str) -> int:
+        """Begin to queue the removal or renaming of *directory* itself, nothing of what is in it. Raises OSError."""
+        return self._watch(directory, PLACE_MASK)
+
     def watch_file(self, path: str) -> int:
         """Begin to queue changes of one inode, whichever name they come through. Raises OSError."""
         return self._watch(path, FILE_MASK)
@@ -104,7 +115,7 @@ class Inotify:
         os.close(self.descriptor)
 
     def _watch(self, path: str, mask: int) -> int:
-        watch: int = self._add(self.descriptor, os.fsencode(path), ctypes.c_uint32(mask))
+        watch: int = self._add(self.descriptor, os.fsencode(path), ctypes.c_uint32(mask | MASK_ADD))
         if watch < 0:
             raise _error(path)
         return watch

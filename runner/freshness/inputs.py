@@ -1,11 +1,13 @@
 """Everything the application was made of, and how to compare it with the disk.
 
-    files        what was read, and what was looked for and absent
-    directories  what a look-up could have found: a new shadowing module, an optional import that is now there
+    files     what was read, and what was looked for and absent
+    names     what the look-ups for modules found: a new shadowing module, an optional import that is now there
+    scanned   directories that were listed, as a search for plugins does: a new module there is a change
+    globs     what `--watch` names
 
 Laws: an input is watched before it is stamped, and stamped before it is read (`observe` is how the owner of the watches
 hears of a directory first), so that a save in between is seen as a change and never taken for the baseline. Whether
-something changed is answered from the disk alone; an event only says where to look.
+something changed is answered from the disk alone; an event only says where to look. Any thread may add.
 Start at Inputs.add_file, then Inputs.changed.
 """
 
@@ -15,137 +17,202 @@ import importlib.machinery
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import NamedTuple
 
+from runner.freshness.patterns import translate, walk
 from runner.freshness.stamps import HASHED, Stamp, digest, stamp
 
 _SUFFIXES = tuple(importlib.machinery.all_suffixes())
+_NONE: frozenset[str] = frozenset()
 
 Listing = dict[str, frozenset[str]]
 """Importable names of one directory by stem, e.g. {"view": frozenset({"view.py"}), "shop": frozenset({"shop"})}."""
 
 
-class Additions(NamedTuple):
-    """Inputs on their way to another process: {path: stamp} and [(directory, stem)]."""
+class File(NamedTuple):
+    """A file that was read, with its stamp before that."""
 
-    files: dict[str, Stamp | None]
-    lookups: list[tuple[str, str]]
+    path: str
+    seen: Stamp | None
+
+
+class Lookup(NamedTuple):
+    """A search for the module *stem* in *directory*, and the entries it could find."""
+
+    directory: str
+    stem: str
+    names: frozenset[str]
+
+
+class Additions(NamedTuple):
+    """Inputs on their way to another process, in the order of their reading."""
+
+    items: list[File | Lookup]
 
     def to_json(self) -> str:
         """One line of text."""
-        return json.dumps({"files": self.files, "lookups": self.lookups}, separators=(",", ":"))
+        rows = [[*item[:-1], sorted(item.names) if isinstance(item, Lookup) else item.seen] for item in self.items]
+        return json.dumps(rows, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Additions:
-        """The same again. Raises ValueError, KeyError, TypeError for anything that `to_json` did not write."""
-        read = json.loads(text)
-        files = {path: None if seen is None else Stamp(*seen) for path, seen in read["files"].items()}
-        return cls(files, [(directory, stem) for directory, stem in read["lookups"]])
+        """The same again. Raises ValueError or TypeError for anything that `to_json` did not write."""
+        items: list[File | Lookup] = []
+        for row in json.loads(text):
+            if len(row) == 2:
+                path, seen = row
+                items.append(File(path, None if seen is None else Stamp(*seen)))
+            else:
+                directory, stem, names = row
+                items.append(Lookup(directory, stem, frozenset(names)))
+        return cls(items)
 
 
 class Inputs:
     """The ledger.
 
-    files        e.g. {"/srv/shop/view.py": Stamp(…), "/srv/.env": None}; None is "was not there"
-    hashes       e.g. {"/srv/shop/view.py": b"…"}: content at the time of the stamp, filled when there is time
-    listings     e.g. {"/srv/shop": {"view": frozenset({"view.py"})}}: as they were before the first look-up
-    looked_up    e.g. {"/srv/shop": {"view", "settings_local"}}: the stems somebody asked for
-    additions    what was added since `take_additions`, for whoever else must know of it
+    files     e.g. {"/srv/shop/view.py": Stamp(…), "/srv/.env": None}; None is "was not there"
+    hashes    e.g. {"/srv/shop/view.py": b"…"}: content at the time of the stamp, filled when there is time
+    names     e.g. {"/srv/shop": {"view": {"view.py"}, "local": set()}}: what look-ups found, by directory and stem
+    added     what `take_additions` will give; empty if nothing was added since
     """
 
     def __init__(self, observe: Callable[[str], None] = lambda directory: None, ignore: Iterable[str] = ()) -> None:
         self.files: dict[str, Stamp | None] = {}
         self.hashes: dict[str, bytes] = {}
-        self.listings: dict[str, Listing] = {}
-        self.looked_up: dict[str, set[str]] = {}
-        self.globs: list[re.Pattern[str]] = []
-        self.additions = Additions({}, [])
+        self.names: dict[str, Listing] = {}
+        self.scanned: dict[str, tuple[Stamp | None, frozenset[str]]] = {}
+        self.added: deque[File | Lookup] = deque()
         self._observe = observe
         self._ignored = [translate(pattern) for pattern in ignore]
-        self._listed: dict[str, Stamp | None] = {}
-        self._searched: set[tuple[str, str]] = set()
+        self._globs: dict[str, re.Pattern[str]] = {}
+        self._trees: dict[str, Stamp | None] = {}
+        self._listings: dict[str, tuple[Stamp | None, Listing]] = {}
+        self._equal: dict[str, Stamp | None] = {}
+
+    # ---- add ------------------------------------------------------------------------------------------------
 
     def add_file(self, path: str) -> bool:
         """*path* (absolute) is about to be read. True if it was not known yet."""
         if path in self.files or self._is_ignored(path):
             return False
         self._observe(os.path.dirname(path))
-        self.files[path] = self.additions.files[path] = stamp(path)
+        file = File(path, stamp(path))
+        self.files[path] = file.seen
+        self.added.append(file)
         return True
 
     def add_lookup(self, stem: str, directory: str) -> None:
         """Somebody is about to look for the module *stem* in *directory* (absolute)."""
-        if (directory, stem) in self._searched:
+        known = self.names.get(directory)
+        if known is not None and stem in known:
             return
-        self._searched.add((directory, stem))
-        if directory not in self.listings:
-            self._observe(directory)
-            self._listed[directory] = stamp(directory)
-            self.listings[directory] = list_importable(directory)
-        self.looked_up.setdefault(directory, set()).add(stem)
-        self.additions.lookups.append((directory, stem))
-        if stem in self.listings[directory].get(stem, ()):
+        seen, listing = self._list(directory)
+        if known is None:
+            known = self.names[directory] = {}
+            self._equal[directory] = seen
+        names = known[stem] = listing.get(stem, _NONE)
+        self.added.append(Lookup(directory, stem, names))
+        if stem in names:
             # A directory without __init__.py is a namespace package until somebody adds one.
             self.add_lookup("__init__", os.path.join(directory, stem))
 
+    def add_scan(self, directory: str) -> None:
+        """Somebody is about to list *directory* (absolute)."""
+        if directory not in self.scanned and not self._is_ignored(directory):
+            self._observe(directory)
+            self.scanned[directory] = (stamp(directory), list_modules(directory))
+
     def add_glob(self, pattern: str) -> None:
         """Everything that *pattern* (absolute) matches, now or later, is an input."""
-        self.globs.append(translate(pattern))
-        for path in walk(pattern, self._observe):
-            if self.globs[-1].fullmatch(path):
-                self.add_file(path)
+        self._globs[pattern] = translate(pattern)
+        for path in self.search():
+            self.add_file(path)
 
     def take_additions(self) -> Additions:
         """What was added since the last call."""
-        taken, self.additions = self.additions, Additions({}, [])
-        return taken
+        items: list[File | Lookup] = []
+        while self.added:
+            items.append(self.added.popleft())
+        return Additions(items)
 
     def adopt(self, additions: Additions) -> None:
-        """Take over what another process added, with the stamps it saw: a change since then is a change."""
-        for path, seen in additions.files.items():
-            if path not in self.files:
-                self._observe(os.path.dirname(path))
-                self.files[path] = seen
-        for directory, stem in additions.lookups:
-            self.add_lookup(stem, directory)
+        """Take over what another process added, as it saw it: a change since then is a change."""
+        for item in additions.items:
+            if isinstance(item, File):
+                if item.path not in self.files:
+                    self._observe(os.path.dirname(item.path))
+                    self.files[item.path] = item.seen
+            elif item.stem not in self.names.get(item.directory, ()):
+                self._list(item.directory)
+                self.names.setdefault(item.directory, {})[item.stem] = item.names
+                self._equal.pop(item.directory, None)
+
+    def accept(self, path: str) -> None:
+        """The application itself wrote *path* while it was imported: what is there now is what it was made of."""
+        if path in self.files:
+            self.files[path] = stamp(path)
+        directory, name = os.path.split(path)
+        if stem_of(name) in self.names.get(directory, ()):
+            self.names[directory][stem_of(name)] = list_importable(directory).get(stem_of(name), _NONE)
+        if directory in self.scanned:
+            self.scanned[directory] = (stamp(directory), list_modules(directory))
+
+    # ---- compare --------------------------------------------------------------------------------------------
 
     def interesting(self, directory: str, name: str) -> bool:
         """Whether an event about the entry *name* of *directory* can concern any input."""
-        path = f"{directory}/{name}" if directory != "/" else f"/{name}"
+        path = join(directory, name)
         if path in self.files:
             return True
-        wanted = self.looked_up.get(directory)
-        if wanted is not None and name.partition(".")[0] in wanted and stem_of(name):
-            return True
-        return any(pattern.fullmatch(path) for pattern in self.globs) and not self._is_ignored(path)
+        known = self.names.get(directory)
+        if known is not None and name.partition(".")[0] in known and stem_of(name):
+            return not self._is_ignored(path)
+        return self._is_new(directory, name, path)
 
     def changed(self, directory: str, name: str) -> str | None:
         """Look at one entry of one directory; its path if it is no longer what the application was made of."""
-        path = f"{directory}/{name}" if directory != "/" else f"/{name}"
-        if path in self.files:
-            return path if self._file_changed(path) else None
-        stem = stem_of(name)
-        if stem and stem in self.looked_up.get(directory, ()):
-            before = self.listings[directory].get(stem, frozenset())
-            return path if list_importable(directory).get(stem, frozenset()) != before else None
-        if any(pattern.fullmatch(path) for pattern in self.globs) and os.path.isfile(path):
+        path = join(directory, name)
+        if path in self.files and self._file_changed(path):
             return path
-        return None
+        stem = stem_of(name)
+        known = self.names.get(directory, {})
+        if stem and stem in known and list_importable(directory).get(stem, _NONE) != known[stem]:
+            return path
+        return path if self._is_new(directory, name, path) and os.path.isfile(path) else None
 
-    def sweep(self) -> list[str]:
-        """Look at everything; the paths that changed. About a microsecond for each input."""
-        changed = [path for path in self.files if self._file_changed(path)]
-        for directory, before in self.listings.items():
-            now = stamp(directory)
-            if now != self._listed[directory]:
-                listing = list_importable(directory)
-                empty: frozenset[str] = frozenset()
-                stems = [s for s in self.looked_up[directory] if listing.get(s, empty) != before.get(s, empty)]
-                changed += [os.path.join(directory, stem) for stem in stems]
-                if not stems:
-                    self._listed[directory] = now
+    def sweep(self, only: Container[str] | None = None) -> list[str]:
+        """Look at everything (or what is in *only* these directories); the paths that changed. About 1 µs an input."""
+        files = list(self.files) if only is None else [path for path in self.files if os.path.dirname(path) in only]
+        changed = [path for path in files if self._file_changed(path)]
+        for directory, known in list(self.names.items()):
+            if only is not None and directory not in only:
+                continue
+            if directory in self._equal and self._equal[directory] == stamp(directory):
+                continue
+            seen, listing = self._list(directory)
+            stems = [stem for stem, names in known.items() if listing.get(stem, _NONE) != names]
+            changed += [join(directory, stem) for stem in stems]
+            if not stems:
+                self._equal[directory] = seen
+        for directory, (before, modules) in self.scanned.items():
+            if stamp(directory) != before:
+                changed += [join(directory, name) for name in sorted(list_modules(directory) - modules)]
+        if any(stamp(directory) != before for directory, before in self._trees.items()):
+            changed += self.search()
         return changed
+
+    def search(self) -> list[str]:
+        """Walk the globs; the matching paths that are no inputs yet."""
+        self._trees = {}
+        found = (path for text in self._globs for path in walk(text, self._enter) if self._globs[text].fullmatch(path))
+        return [path for path in found if path not in self.files and not self._is_ignored(path)]
+
+    def in_tree(self, directory: str) -> bool:
+        """A new directory in *directory* could hold what a glob matches."""
+        return directory in self._trees
 
     def unhashed(self) -> Iterator[str]:
         """Hash what has no hash yet, one file a step; between two steps the caller may do better things."""
@@ -162,13 +229,41 @@ class Inputs:
         if now == before:
             return False
         known = self.hashes.get(path)
-        if now is not None and known is not None and digest(path) == known:
+        # Stamped before and after it is hashed: a save in between must not become the baseline.
+        if now is not None and known is not None and digest(path) == known and stamp(path) == now:
             self.files[path] = now
             return False
         return True
 
+    def _is_new(self, directory: str, name: str, path: str) -> bool:
+        """Whether *path* would be a new module of a scanned directory, or a new match of a glob."""
+        if directory in self.scanned and name.endswith(_SUFFIXES) and name not in self.scanned[directory][1]:
+            return not self._is_ignored(path)
+        if path in self.files:
+            return False
+        return any(glob.fullmatch(path) for glob in self._globs.values()) and not self._is_ignored(path)
+
+    def _list(self, directory: str) -> tuple[Stamp | None, Listing]:
+        """What is in *directory*, read again only if it changed since the last time."""
+        if directory not in self._listings:
+            self._observe(directory)
+        now = stamp(directory)
+        known = self._listings.get(directory)
+        if known is None or known[0] != now:
+            known = self._listings[directory] = (now, list_importable(directory))
+        return known
+
+    def _enter(self, directory: str) -> None:
+        self._observe(directory)
+        self._trees[directory] = stamp(directory)
+
     def _is_ignored(self, path: str) -> bool:
         return any(pattern.fullmatch(path) for pattern in self._ignored)
+
+
+def join(directory: str, name: str) -> str:
+    """The path of an entry; os.path.join costs a multiple."""
+    return f"{directory}/{name}" if directory != "/" else f"/{name}"
 
 
 def stem_of(name: str) -> str:
@@ -180,46 +275,20 @@ def stem_of(name: str) -> str:
 def list_importable(directory: str) -> Listing:
     """What could be imported from *directory*; empty if it cannot be read."""
     found: dict[str, set[str]] = {}
-    try:
-        names = os.listdir(directory)
-    except OSError:
-        return {}
-    for name in names:
+    for name in _names(directory):
         stem = stem_of(name)
         if stem:
             found.setdefault(stem, set()).add(name)
     return {stem: frozenset(names) for stem, names in found.items()}
 
 
-def walk(pattern: str, observe: Callable[[str], None]) -> Iterator[str]:
-    """Every path that could match *pattern*, below its longest part without wildcards; each directory observed first."""
-    base = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
-    if base == pattern:
-        yield pattern
-        return
-    for directory, _, names in os.walk(os.path.dirname(base) or "/", onerror=None):
-        observe(directory)
-        for name in names:
-            yield os.path.join(directory, name)
+def list_modules(directory: str) -> frozenset[str]:
+    """The module files in *directory*: without its directories, of which a log's or a cache's may come and go."""
+    return frozenset(name for name in _names(directory) if name.endswith(_SUFFIXES) and stem_of(name))
 
 
-def translate(pattern: str) -> re.Pattern[str]:
-    """A path pattern as a regular expression: `**/` any directories, `*` and `?` within one name, `[…]` as in a shell."""
-    text = ""
-    at = 0
-    while at < len(pattern):
-        if pattern.startswith("**/", at):
-            text, at = text + "(?:.*/)?", at + 3
-        elif pattern.startswith("**", at):
-            text, at = text + ".*", at + 2
-        elif pattern[at] == "*":
-            text, at = text + "[^/]*", at + 1
-        elif pattern[at] == "?":
-            text, at = text + "[^/]", at + 1
-        elif pattern[at] == "[" and "]" in pattern[at + 2 :]:
-            end = pattern.index("]", at + 2)
-            chosen = pattern[at + 1 : end].replace("\\", r"\\")
-            text, at = text + "[" + ("^" + chosen[1:] if chosen[0] == "!" else chosen) + "]", end + 1
-        else:
-            text, at = text + re.escape(pattern[at]), at + 1
-    return re.compile(text, re.DOTALL)
+def _names(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except OSError:
+        return []

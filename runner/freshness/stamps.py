@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import signal
 from typing import NamedTuple
 
 HASHED = 4 << 20
@@ -38,11 +39,6 @@ def stamp(path: str) -> Stamp | None:
     return Stamp(seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_nlink)
 
 
-def same_state(before: Stamp | None, now: Stamp | None) -> bool:
-    """Nothing at all happened to the file. A further hard link moves the change time, so links need no look."""
-    return before == now
-
-
 def digest(path: str) -> bytes | None:
     """A hash of the content; None if it cannot be read or is larger than HASHED."""
     try:
@@ -58,22 +54,25 @@ def hash_bytes(content: bytes) -> bytes:
     return hashlib.blake2b(content, digest_size=16).digest()
 
 
-def being_written(path: str) -> bool:
-    """Somebody has *path* open for writing at this moment.
+def being_written(path: str) -> bool | None:
+    """Whether somebody has *path* open for writing at this moment; None if that cannot be told.
 
     The kernel refuses a read lease while a writer is inside (fcntl(2), F_SETLEASE). It grants leases to a file's owner
-    and to root only, so for other people's files the answer is no.
+    and to root only.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
-        return False
+        return None
     try:
+        # Who opens the file for writing while we hold the lease has us sent a signal, by default SIGIO, which would end
+        # this process; SIGURG is ignored unless somebody wants it.
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except BlockingIOError:
         return True
-    except OSError:
-        return False
+    except (OSError, AttributeError):  # no lease for us; no leases on this system
+        return None
     else:
         with contextlib.suppress(OSError):
             fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)

@@ -4,9 +4,9 @@ Laws: a directory is watched before anything in it is stamped. Where it cannot b
 system, no inotify at all) its files are *swept*: looked at whenever a verdict is asked for, and `notes` says so.
 Stale is final: a generation that was told so never becomes fresh again.
 
-A save is complete when its writer is done. So a file that was modified and not closed leaves the code in memory right for
-as long as the writer is inside, at most WRITING seconds; and a file that vanished is given VANISHED seconds to come back,
-because many editors and git save by removing first.
+A save is complete when its writer is done. So a file that was modified and not closed leaves the code in memory right
+for as long as the writer is inside, at most WRITING seconds; and a file that vanished is given VANISHED seconds to come
+back, because many editors and git save by removing first.
 
 Start at Watch.verdict. inotify(7).
 """
@@ -16,12 +16,13 @@ from __future__ import annotations
 import errno
 import os
 import time
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import NamedTuple
 
 from runner.freshness.filesystems import Mounts
-from runner.freshness.inotify import CLOSE_WRITE, CREATE, LOST, MODIFY, Event, Inotify
-from runner.freshness.inputs import Inputs
+from runner.freshness.inotify import ATTRIB, CREATE, ISDIR, LOST, MODIFY, MOVED_TO, Event, Inotify
+from runner.freshness.inputs import Additions, File, Inputs
 from runner.freshness.stamps import being_written, stamp
 
 WRITING = 2.0
@@ -54,7 +55,9 @@ class Watch:
     swept    directories whose files are looked at each time
     """
 
-    def __init__(self, ignore: tuple[str, ...] = (), *, inotify: bool = True) -> None:
+    def __init__(
+        self, ignore: tuple[str, ...] = (), *, inotify: bool = True, open_inotify: Callable[[], Inotify] = Inotify
+    ) -> None:
         self.notes: list[str] = []
         self.swept: set[str] = set()
         self.inputs = Inputs(self._observe, ignore)
@@ -63,6 +66,7 @@ class Watch:
         self._watched: set[str] = set()
         self._directories: dict[int, set[str]] = {}
         self._links: dict[str, set[str]] = {}
+        self._roots: dict[str, tuple[int, int] | None] = {}
         self._writing: dict[tuple[str, str], float] = {}
         self._vanished: dict[tuple[str, str], float] = {}
         self._sweep_due = False
@@ -70,7 +74,7 @@ class Watch:
         self.inotify: Inotify | None = None
         if inotify:
             try:
-                self.inotify = Inotify()
+                self.inotify = open_inotify()
             except OSError as error:
                 self._note(f"no inotify ({error.strerror or error}): files are looked at before each request instead")
 
@@ -97,21 +101,33 @@ class Watch:
             self._rearm()
         if self._sweep_due or self.inotify is None:
             self._sweep_due = False
-            changed += self.inputs.sweep()
+            changed += self._moved_roots()
+            self._weigh_all(self.inputs.sweep(), now, changed)
         elif self.swept:
-            changed += self._sweep_some()
+            self._weigh_all(self.inputs.sweep(self.swept), now, changed)
         if changed:
             self.stale = tuple(dict.fromkeys(changed))
             return Verdict(State.STALE, self.stale)
         waits = [*self._writing.values(), *self._vanished.values()]
         return Verdict(State.BUSY if self._vanished else State.FRESH, (), min(waits) if waits else None)
 
+    @property
+    def directories(self) -> set[str]:
+        """All that hold an input, or could."""
+        return self._watched
+
+    def adopt(self, additions: Additions) -> None:
+        """Take over what another process read. Events about it may have been passed over: look at everything next."""
+        self.inputs.adopt(additions)
+        self.watch_inodes(item.path for item in additions.items if isinstance(item, File))
+        self.doubt()
+
     def doubt(self) -> None:
         """The next verdict looks at everything: what events said so far may not have been understood."""
         self._sweep_due = True
 
     def prove(self) -> tuple[str, ...]:
-        """The import is over: what changed while it ran. Waits (at most WRITING seconds) for a writer inside an input."""
+        """The import is over: what changed while it ran. Waits at most WRITING seconds for a writer inside an input."""
         deadline = time.monotonic() + WRITING
         recent = time.time_ns() - int(2 * WRITING * 1e9)
         young = [path for path, seen in self.inputs.files.items() if seen is not None and seen.ctime_ns > recent]
@@ -119,15 +135,30 @@ class Watch:
             time.sleep(0.001)
         while (verdict := self.verdict()).state is State.BUSY or (verdict.again and verdict.state is State.FRESH):
             time.sleep(max(0.0, min(0.005, (verdict.again or 0.0) - time.monotonic())))
-        changed = self.inputs.sweep()
+        changed = self._moved_roots() + self.inputs.sweep()
         if changed and not self.stale:
             self.stale = tuple(changed)
         return self.stale
 
     def watch_root(self, directory: str) -> None:
-        """Notice when *directory* itself, or a symbolic link on the way to it, is replaced."""
+        """Notice when *directory* itself, one above it, or a symbolic link on the way to it, is replaced."""
         self._watch_links(directory)
-        self._watch_entry(os.path.dirname(directory), os.path.basename(directory))
+        self._roots[directory] = _identity(directory)
+        self._arm_root(directory)
+
+    def watch_inodes(self, paths: Iterable[str] | None = None) -> None:
+        """Watch files with several hard links by inode: a write through another name has no event in our directory."""
+        if self.inotify is None:
+            return
+        for path in list(self.inputs.files) if paths is None else paths:
+            seen = self.inputs.files.get(path)
+            if seen is not None and seen.links > 1:
+                try:
+                    number = self.inotify.watch_file(path)
+                except OSError as error:
+                    self._unwatchable(os.path.dirname(path), error)
+                else:
+                    self._directories.setdefault(number, set()).add(path)
 
     def _observe(self, directory: str) -> None:
         if directory in self._watched:
@@ -153,39 +184,30 @@ class Watch:
     def _unwatchable(self, directory: str, error: OSError) -> None:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             # Not there: its appearance is a change of the nearest directory that is.
-            parent = os.path.dirname(directory)
-            self._observe(parent)
-            self._watch_entry(parent, os.path.basename(directory))
+            parent, name = os.path.split(directory)
+            self._watch_entry(parent, name)
+            if os.path.isdir(directory):
+                self._arm(directory)  # it appeared between the two
             return
         self.swept.add(directory)
         remedy = "; raise fs.inotify.max_user_watches" if error.errno == errno.ENOSPC else ""
         self._note(f"cannot watch {directory} ({error.strerror}): its files are looked at before each request{remedy}")
 
-    def _watch_links(self, directory: str) -> None:
+    def _watch_links(self, directory: str, followed: frozenset[str] = frozenset()) -> None:
         """A swapped symbolic link changes what a path means without an event in the directory it used to lead to."""
         path = directory
         while path != os.path.dirname(path):
-            if os.path.islink(path):
-                self._watch_entry(os.path.dirname(path), os.path.basename(path))
-                self._watch_links(os.path.realpath(path))
+            if os.path.islink(path) and path not in followed:
+                parent, name = os.path.split(path)
+                self._watch_entry(parent, name)
+                # One step at a time: each link of a chain may be swapped.
+                target = os.path.normpath(os.path.join(os.path.realpath(parent), os.readlink(path)))
+                self._watch_links(target, followed | {path})
             path = os.path.dirname(path)
 
     def _watch_entry(self, directory: str, name: str) -> None:
         self._observe(directory)
         self._links.setdefault(directory, set()).add(name)
-
-    def watch_inodes(self) -> None:
-        """Watch files with several hard links by inode: a write through another name has no event in our directory."""
-        if self.inotify is None:
-            return
-        for path, seen in self.inputs.files.items():
-            if seen is not None and seen.links > 1:
-                try:
-                    number = self.inotify.watch_file(path)
-                except OSError as error:
-                    self._unwatchable(os.path.dirname(path), error)
-                else:
-                    self._directories.setdefault(number, set()).add(path)
 
     def _note_event(self, event: Event, changed: list[str]) -> None:
         if event.mask & LOST:
@@ -193,32 +215,32 @@ class Watch:
             return
         for directory in self._directories.get(event.watch, ()):
             if not event.name:
-                directory, name = os.path.split(directory)  # a watch on the inode of a file
+                directory, name = os.path.split(directory)  # a watch on the inode of a file, or the directory itself
             else:
                 name = event.name
             if name in self._links.get(directory, ()):
                 self._rearm_due = True
             if self.inputs.interesting(directory, name):
                 self._look(directory, name, event.mask, changed)
+            if event.mask & ISDIR and event.mask & (CREATE | MOVED_TO) and self.inputs.in_tree(directory):
+                changed += self.inputs.search()
 
     def _look(self, directory: str, name: str, mask: int, changed: list[str]) -> None:
         entry = (directory, name)
-        created = mask & CREATE and being_written(os.path.join(directory, name))
-        if mask & MODIFY or created:
-            self._writing.setdefault(entry, time.monotonic() + WRITING)
-            return
-        if entry in self._writing and not mask & CLOSE_WRITE:
-            if os.path.exists(os.path.join(directory, name)):
+        if mask & (MODIFY | CREATE | MOVED_TO):
+            inside = being_written(os.path.join(directory, name))
+            # MODIFY without a writer comes of truncate(2); if nobody can tell, the writer's CLOSE_WRITE will.
+            if inside or (inside is None and mask & MODIFY):
+                self._writing.setdefault(entry, time.monotonic() + WRITING)
                 return
+        if entry in self._writing and mask & ATTRIB:
+            return
         self._writing.pop(entry, None)
         path = self.inputs.changed(directory, name)
         if path is None:
             self._vanished.pop(entry, None)
-        elif stamp(path) is None:
-            self._vanished.setdefault(entry, time.monotonic() + VANISHED)
         else:
-            self._vanished.pop(entry, None)
-            changed.append(path)
+            self._weigh(path, time.monotonic(), changed)
 
     def _settle(self, now: float, changed: list[str]) -> None:
         for waiting in (self._writing, self._vanished):
@@ -233,16 +255,51 @@ class Watch:
         """After lost events watches may be gone or lead elsewhere: set them again, then everything is looked at."""
         self._directories.clear()
         for directory in list(self._watched):
+            self._watch_links(directory)
             self._arm(directory)
+        for directory in self._roots:
+            self._arm_root(directory)
+        self.watch_inodes()
 
-    def _sweep_some(self) -> list[str]:
-        files = self.inputs.files
-        return [
-            path
-            for path in files
-            if os.path.dirname(path) in self.swept and self.inputs.changed(*os.path.split(path)) is not None
-        ]
+    def _arm_root(self, directory: str) -> None:
+        if self.inotify is None:
+            return
+        while True:
+            try:
+                self._directories.setdefault(self.inotify.watch_place(directory), set())
+            except OSError as error:
+                if error.errno == errno.ENOENT:
+                    self._unwatchable(directory, error)
+            if directory == os.path.dirname(directory):
+                return
+            directory = os.path.dirname(directory)
+
+    def _moved_roots(self) -> list[str]:
+        return [directory for directory, before in self._roots.items() if _identity(directory) != before]
+
+    def _weigh_all(self, paths: list[str], now: float, changed: list[str]) -> None:
+        """A sweep sees half-written and vanished files like any others; they are given the same time."""
+        for path in paths:
+            if being_written(path):
+                self._writing.setdefault(os.path.split(path), now + WRITING)
+            else:
+                self._weigh(path, now, changed)
+
+    def _weigh(self, path: str, now: float, changed: list[str]) -> None:
+        """*path* is not what it was: it is gone for a moment, or has changed."""
+        entry = os.path.split(path)
+        if stamp(path) is None:
+            self._vanished.setdefault(entry, now + VANISHED)
+        else:
+            self._vanished.pop(entry, None)
+            changed.append(path)
 
     def _note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
+
+
+def _identity(directory: str) -> tuple[int, int] | None:
+    """What a process keeps if it has entered *directory*, whatever happens to the name."""
+    seen = stamp(directory)
+    return None if seen is None else (seen.device, seen.inode)

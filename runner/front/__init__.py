@@ -1,13 +1,16 @@
 """Faces the web server, the browser, the proxy.
 
-    connection  one accepted socket: read, write, close without loss
-    exchange    one request and the way its answer takes back; what holds on every wire
-    body        a request body while it arrives
-    variables   the CGI meta-variables, the same ones from every web server
-    on_change   what becomes of a request that finds newer code on the disk
-    fastcgi     FastCGI requests of one connection
-    http        the same from plain HTTP/1.1
-    limits      the few numbers a front goes by
+    connection    one accepted socket: read, write, close without loss
+    exchange      one request and the way its answer takes back; what holds on every wire
+    body          a request body while it arrives
+    variables     the CGI meta-variables, the same ones from every web server
+    on_change     what becomes of a request that finds newer code on the disk
+    fastcgi       FastCGI requests of one connection
+    http          the same from plain HTTP/1.1
+    http_head     its request line and headers, strictly
+    http_framing  where its body ends
+    http_peer     who is at its other end, and whom to believe about it
+    limits        the few numbers a front goes by
 
 Law: a front knows no application; all it knows of the process around it is runner.request.Service.
 """

@@ -1,7 +1,7 @@
 """A request body while it arrives: in memory when small, in an unlinked temporary file when not.
 
 The application is called with the whole body (its calls would otherwise stop the loop while a slow client types), so
-the body needs a place that is bounded in memory and leaves nothing behind, not even after kill -9: the file has no name.
+it needs a place that is bounded in memory and leaves nothing behind, not even after kill -9: the file has no name.
 
 Laws: no socket; a body announced longer than it came is told to its reader as ClientGone, never as an early end, for an
 early end looks like a whole upload. RFC 3875 section 4.2; FastCGI 1.0 section 6.2.
@@ -9,11 +9,15 @@ early end looks like a whole upload. RFC 3875 section 4.2; FastCGI 1.0 section 6
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tempfile
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from runner.errors import ClientGone, RemoteProtocolError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 SPOOL = 1 << 20
 """Bytes kept in memory before the body moves to a file."""
@@ -23,7 +27,7 @@ class Body:
     """What has arrived so far.
 
     *announced*: Content-Length in bytes, None if unknown (chunked). *limit*: bytes; 0 for none.
-    Raises RemoteProtocolError(413) as soon as either shows that the body is too large.
+    Raises RemoteProtocolError: 413 as soon as either shows that the body is too large, 507 if the disk has no room.
     """
 
     __slots__ = ("_file", "_limit", "announced", "received")
@@ -45,10 +49,16 @@ class Body:
             raise _too_large(self._limit)
         if self._file is None:
             self._file = io.BytesIO()
-        elif type(self._file) is io.BytesIO and self.received > SPOOL:
-            small, self._file = self._file, tempfile.TemporaryFile(prefix="runner-")
-            self._file.write(small.getbuffer())
-        self._file.write(data)
+        try:
+            if type(self._file) is io.BytesIO and self.received > SPOOL:
+                small, self._file = self._file, tempfile.TemporaryFile(prefix="runner-")  # noqa: SIM115 - closed by its reader
+                self._file.write(small.getbuffer())
+            self._file.write(data)
+            # A full disk shows here, and not to the reader of a body that was said to be whole.
+            self._file.flush()
+        except OSError as error:
+            message = f"the request body could not be kept ({error.strerror}); make room where TMPDIR points"
+            raise RemoteProtocolError(message, 507) from error
 
     def open(self) -> IO[bytes] | ShortBody:
         """The body from its first byte, to be read by the application and closed by whoever called this."""
@@ -63,7 +73,8 @@ class Body:
     def close(self) -> None:
         """Forget what arrived; harmless after `open`'s file was closed."""
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # what a full disk did not take is tried once more
+                self._file.close()
 
 
 class ShortBody(io.RawIOBase):
@@ -86,6 +97,10 @@ class ShortBody(io.RawIOBase):
         raise ClientGone(self._message)
 
     def readlines(self, hint: int | None = -1, /) -> list[bytes]:
+        """Raises ClientGone."""
+        raise ClientGone(self._message)
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Raises ClientGone."""
         raise ClientGone(self._message)
 

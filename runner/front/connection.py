@@ -4,8 +4,8 @@ Raw non-blocking calls under the loop's add_reader/add_writer rather than an asy
 descriptor is at rest in our hands, nobody reads ahead of us, and it can be given to another process whole. A first read
 is tried right after accept, because the web server has usually written by then: that saves a turn of the loop.
 
-Laws: on the loop's thread only; no protocol and no application in here; every wait has a deadline, kept as a number that
-one ticker of the worker looks at (a timer object for each step of each connection costs more than the step).
+Laws: on the loop's thread only; no protocol and no application in here; every wait has a deadline, kept as a number
+that one ticker of the worker looks at (a timer object for each step of each connection costs more than the step).
 Start at Connection.open. FastCGI 1.0 section 3.5 and RFC 9112 section 9.6 say how to close.
 """
 
@@ -27,7 +27,9 @@ LOW_WATER = 16384
 FLUSH = 30.0
 """Seconds in which a peer must read some of our last bytes after close was asked for."""
 LINGER = 2.0
-"""Seconds in which a peer may still send after our last byte; what it sends is read and thrown away."""
+"""Seconds of silence a peer may keep after our last byte; what it still sends is read and thrown away."""
+LONGEST_LINGER = 30.0
+"""Seconds after which a peer that goes on sending all the same is cut off."""
 
 
 class Machine(Protocol):
@@ -70,7 +72,7 @@ class Connection:
     """
 
     __slots__ = (
-        "_fd", "_linger", "_loop", "_out", "_phase", "_reading", "_seen", "_waiting", "_writing",
+        "_cut_off", "_fd", "_linger", "_loop", "_out", "_phase", "_reading", "_seen", "_waiting", "_writing",
         "buffered", "connections", "deadline", "heard", "machine", "sock", "taken", "trouble",
     )  # fmt: skip
 
@@ -83,6 +85,7 @@ class Connection:
         self.taken = 0
         self.heard = False
         self.trouble = False
+        self._cut_off = 0.0
         self._fd = sock.fileno()
         self._loop = loop
         self._out: deque[memoryview] = deque()
@@ -126,13 +129,13 @@ class Connection:
 
     def resume_reading(self) -> None:
         """Read again after `pause_reading`."""
-        if not self._reading and self._phase in (_Phase.OPEN, _Phase.LINGERING):
+        if not self._reading and self._phase is not _Phase.CLOSED:
             self._reading = True
             self._loop.add_reader(self._fd, self._readable)
 
     def write(self, data: bytes) -> bool:
         """Send *data* or keep it until the kernel takes it; False while more than HIGH_WATER is waiting."""
-        if self._phase is not _Phase.OPEN or not data:
+        if self._phase is not _Phase.OPEN or self.trouble or not data:
             return True
         if not self._out:
             try:
@@ -156,13 +159,14 @@ class Connection:
         return True
 
     def flush(self, timeout: float) -> None:
-        """Block until everything has left, at most *timeout* seconds; for a caller that keeps the loop from running."""
-        deadline = time.monotonic() + timeout
+        """Block until nearly everything has left; for a caller that keeps the loop from running.
+
+        A peer that takes nothing for *timeout* seconds is given up: `trouble` is set.
+        """
         poll = select.poll()
         poll.register(self._fd, select.POLLOUT)
-        while self._out and self._phase is _Phase.OPEN and not self.trouble:
-            left = deadline - time.monotonic()
-            if left <= 0 or not poll.poll(left * 1000):
+        while self.buffered > LOW_WATER and self._phase is _Phase.OPEN and not self.trouble:
+            if not poll.poll(timeout * 1000):
                 self.trouble = True
                 self._loop.call_soon(self.abort)
                 return
@@ -177,6 +181,9 @@ class Connection:
         if self._phase is _Phase.OPEN:
             self._linger = linger
             self._phase = _Phase.FLUSHING
+            if linger:
+                # A peer that sends all before it reads must get rid of it, or neither of us gets on.
+                self.resume_reading()
             if self._out:
                 self._seen = self.taken
                 self.deadline = time.monotonic() + FLUSH
@@ -225,6 +232,8 @@ class Connection:
             self.pause_reading()
             if self._phase is _Phase.LINGERING:
                 self.abort()
+        elif self._phase is _Phase.LINGERING:
+            self.deadline = min(time.monotonic() + LINGER, self._cut_off)
 
     def _writable(self) -> None:
         self._send_some()
@@ -259,7 +268,8 @@ class Connection:
             self.abort()
             return
         self._phase = _Phase.LINGERING
-        self.deadline = time.monotonic() + LINGER
+        now = time.monotonic()
+        self.deadline, self._cut_off = now + LINGER, now + LONGEST_LINGER
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except OSError:

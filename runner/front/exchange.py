@@ -1,8 +1,8 @@
 """One request and the way its answer takes back: the rules that hold on every wire.
 
-Content-Length is kept to the byte (web servers differ in what they make of a wrong one), HEAD, 204 and 304 carry no body,
-the head waits for the first byte of the body so that both leave in one write. How a head, a part and an end look as
-bytes is the business of the subclass beside each front.
+Content-Length is kept to the byte (web servers differ in what they make of a wrong one), HEAD, 204 and 304 carry no
+body, the head waits for the first byte of the body so that both leave in one write. How a head, a part and an end look
+as bytes is the business of the subclass beside each front.
 
 Laws: on the loop's thread only; calls nobody but its connection and the service; `finished` is told exactly once,
 whatever happens. Start at start, send, finish, fail. RFC 9110 sections 6.4 and 8.6; PEP 3333.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
 from runner.errors import LocalProtocolError
 from runner.front.connection import Connection
@@ -27,6 +27,7 @@ REASONS = {
     405: "Method Not Allowed", 408: "Request Timeout", 413: "Content Too Large", 414: "URI Too Long",
     417: "Expectation Failed", 426: "Upgrade Required", 431: "Request Header Fields Too Large",
     500: "Internal Server Error", 501: "Not Implemented", 503: "Service Unavailable", 505: "HTTP Version Not Supported",
+    507: "Insufficient Storage",
 }  # fmt: skip
 
 
@@ -59,8 +60,15 @@ class BaseExchange(ABC):
         """`start` was called."""
         return self._head is not None
 
+    @property
+    def mute(self) -> bool:
+        """See runner.request.Exchange."""
+        return self._mute
+
     def start(self, status: int, reason: str, headers: list[tuple[str, str]]) -> None:
         """See runner.request.Exchange."""
+        if self.committed:
+            raise LocalProtocolError("the answer has begun to leave; it cannot begin again")
         self._begin(status, reason, serialize_headers(headers))
 
     def answer(self, answer: Answer) -> None:
@@ -85,10 +93,11 @@ class BaseExchange(ABC):
         part = self._count(data)
         if self._left and not self._mute:
             missing = self._left
-            self.fail()
+            if self.committed:
+                self.fail()
             raise LocalProtocolError(f"the answer ended {missing} bytes before its Content-Length")
         self._write(part, last=True)
-        self._over(whole=True)
+        self._over(whole=not self.gone)
 
     def fail(self) -> None:
         """See runner.request.Exchange."""
@@ -124,6 +133,7 @@ class BaseExchange(ABC):
 
     def _begin(self, status: int, reason: str, block: Block) -> None:
         self.status = status
+        self.sent = 0
         self._mute = status in self.bodiless or self.request.variables["REQUEST_METHOD"] == "HEAD"
         self._left = block.content_length
         self._head = self._serialize_head(status, reason, block)
@@ -134,15 +144,19 @@ class BaseExchange(ABC):
             return b""
         if self._left is not None:
             if len(data) > self._left:
-                # Cut before it leaves: the surplus would be read as the beginning of somebody's next answer.
-                data, surplus = data[: self._left], len(data) - self._left
-                self._write(data, last=False)
-                self._left = 0
-                self.fail()
-                raise LocalProtocolError(f"the answer is {surplus} bytes longer than its Content-Length")
+                self._cut(data)
             self._left -= len(data)
         self.sent += len(data)
         return data
+
+    def _cut(self, data: bytes) -> NoReturn:
+        """Send what was announced and no more: the surplus would be read as the beginning of somebody's next answer."""
+        left, self._left = self._left or 0, 0
+        if left or self.committed:
+            self.sent += left
+            self._write(data[:left], last=False)
+            self.fail()
+        raise LocalProtocolError(f"the answer is {len(data) - left} bytes longer than its Content-Length")
 
     def _write(self, data: bytes, *, last: bool) -> bool:
         head = b""
@@ -167,7 +181,7 @@ class BaseExchange(ABC):
             self.service.finished(self, status, self.sent, whole)
             self._release(whole=whole)
 
-    def _size(self, length: int) -> None:
+    def _size(self, length: int) -> None:  # noqa: B027 - not every wire has a use for it
         """The whole body is known to be *length* bytes and no Content-Length was given: a front may add one."""
 
     @abstractmethod

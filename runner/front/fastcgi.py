@@ -4,8 +4,8 @@ One request at a time (FCGI_MPXS_CONNS=0): no web server asks for more, and a co
 never be given to another process.
 
 Laws: bytes are understood in wire/fastcgi.py only; variables are judged in variables.py only. A refusal is a whole 503
-answer *and* protocolStatus OVERLOADED, because no web server turns the status alone into an answer of its own. An answer
-that stays incomplete ends with a poison record: nginx takes a plain close for the end of a complete one.
+answer *and* protocolStatus OVERLOADED, because no web server turns the status alone into an answer of its own. An
+answer that stays incomplete ends with a poison record: nginx takes a plain close for the end of a complete one.
 Start at FastCGIFront.received. FastCGI 1.0 sections 5 and 6.
 """
 
@@ -28,7 +28,7 @@ from runner.wire.headers import Block
 class FastCGIFront:
     """The machine of one FastCGI connection."""
 
-    __slots__ = ("_body", "_connection", "_exchange", "_limits", "_refused", "_request", "_rules", "_service", "_wire")
+    __slots__ = ("_arriving", "_body", "_connection", "_exchange", "_limits", "_request", "_rules", "_service", "_wire")
 
     def __init__(self, connection: Connection, service: Service, rules: Rules, limits: Limits) -> None:
         self._connection = connection
@@ -39,8 +39,8 @@ class FastCGIFront:
         self._request: Request | None = None
         self._exchange: FastCGIExchange | None = None
         self._body: Body | None = None
-        self._refused = False
         # php-fpm's rule: a connection that says nothing must not hold a place for ever.
+        self._arriving = True
         connection.expect(limits.header_timeout)
 
     def received(self, data: bytes) -> None:
@@ -62,6 +62,11 @@ class FastCGIFront:
                 self._abort()
         if self._wire.must_close and self._exchange is None:
             self._connection.close(linger=True)
+        elif self._wire.pending:
+            self._connection.pause_reading()
+        elif not self._arriving and self._request is None and not self._wire.between:
+            self._arriving = True
+            self._connection.expect(self._limits.header_timeout)
 
     def ended(self) -> None:
         """See connection.Machine. No web server half-closes, so the end of the connection is the client's leaving."""
@@ -72,16 +77,20 @@ class FastCGIFront:
 
     def drained(self) -> None:
         """See connection.Machine."""
+        if not self._wire.pending:
+            self._connection.resume_reading()
         if self._exchange is not None:
             self._exchange.drained()
 
     def overdue(self) -> None:
         """See connection.Machine."""
-        if self._exchange is None:
-            self._connection.close(linger=True)
-        else:
+        if self._exchange is not None:
             self._exchange.leave()
             self._connection.abort()
+        elif self._request is not None:
+            self._refuse(self._request, _answer(408, "the rest of the request body did not arrive in time"))
+        else:
+            self._connection.close(linger=True)
 
     def lost(self) -> None:
         """See connection.Machine."""
@@ -91,8 +100,11 @@ class FastCGIFront:
             self._body.close()
 
     def retire(self) -> None:
-        """No further request is wanted: an idle connection is closed, a busy one when it has answered."""
-        if self._request is None:
+        """No further request is wanted: an idle connection is closed, a busy one when it has answered.
+
+        Busy begins with the first byte: the web server will not send a POST again that was hung up on.
+        """
+        if self._request is None and self._wire.between:
             self._connection.close(linger=True)
 
     def _begin(self, head: wire.Head) -> None:
@@ -100,21 +112,20 @@ class FastCGIFront:
         try:
             variables, scheme = self._rules.clean(head.params)
             request = self._request = Request(variables, scheme, now)
-            self._refused = False
             answer = self._service.admit(request)
             if answer is None:
                 self._body = Body(content_length(variables), self._limits.max_body)
         except RemoteProtocolError as error:
-            self._service.log.once_a_minute(str(error)[:30], f"a FastCGI request was refused with {error.status}: {error}")
-            request = self._request = Request({"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": ""}, "http", now)
-            answer = Answer(error.status, [("Content-Type", "text/plain; charset=utf-8")], f"{error}\n".encode())
+            self._note_refusal(error)
+            request = self._request or _unknown()
+            answer = _answer(error.status, str(error))
         if answer is not None:
             self._refuse(request, answer)
         else:
             self._connection.expect(self._limits.body_timeout)
 
     def _refuse(self, request: Request, answer: Answer) -> None:
-        self._refused = True
+        self._request, self._body = request, None
         self._exchange = FastCGIExchange(self, request, self._connection, self._service)
         self._exchange.overloaded = answer.status == 503
         self._exchange.answer(answer)
@@ -127,8 +138,8 @@ class FastCGIFront:
             self._body.write(data)
         except RemoteProtocolError as error:
             self._body.close()
-            self._body = None
-            self._refuse(self._request, Answer(error.status, [("Content-Type", "text/plain")], f"{error}\n".encode()))
+            self._note_refusal(error)
+            self._refuse(self._request, _answer(error.status, str(error)))
 
     def _call(self) -> None:
         body, request = self._body, self._request
@@ -155,33 +166,52 @@ class FastCGIFront:
     def next(self, *, keep: bool) -> None:
         """The present request is over: wait for another one, or close."""
         body_read = self._wire.body_ended
-        self._request = None
-        self._exchange = None
-        self._body = None
-        if not keep or self._service.draining:
+        self._request = self._exchange = self._body = None
+        self._arriving = False
+        if not keep or self._wire.must_close or (self._service.draining and self._wire.between):
             # Unread STDIN would turn the close into a reset that can overtake the answer.
             self._connection.close(linger=not body_read)
             return
-        self._connection.expect(self._limits.idle)
+        self._connection.expect(self._limits.idle if self._wire.between else self._limits.header_timeout)
         if self._wire.pending:
             # Not from here: a peer that queues a thousand requests would make the stack a thousand calls deep.
             self._connection.soon(self._go_on)
 
     def _go_on(self) -> None:
         if self._request is None and not self._connection.closed:
+            self._connection.resume_reading()
             self.received(b"")
 
     def _reply(self) -> None:
         replies = self._wire.take()
-        if replies:
-            self._connection.write(replies)
+        if replies and not self._connection.write(replies):
+            # Who asks and does not read the answers is asked to stop asking.
+            self._connection.pause_reading()
+
+    def _note_refusal(self, error: RemoteProtocolError) -> None:
+        line = f"a FastCGI request was refused with {error.status}: {error}"
+        self._service.log.once_a_minute(str(error)[:30], line)
 
     def _reject(self, error: RemoteProtocolError) -> None:
+        """The peer speaks no FastCGI that we know: say so if a request is under way, read no more, close."""
         self._service.log.once_a_minute("fastcgi", f"a FastCGI connection was closed: {error}")
         self._reply()
         if self._exchange is not None:
+            if self._exchange.committed:
+                self._connection.write(records.POISON)
             self._exchange.leave()
-        self._connection.close(linger=False)
+        elif self._wire.active:
+            self._refuse(self._request or _unknown(), _answer(error.status, str(error)))
+        self._connection.close(linger=True)
+
+
+def _answer(status: int, text: str) -> Answer:
+    return Answer(status, [("Content-Type", "text/plain; charset=utf-8")], f"{text}\n".encode())
+
+
+def _unknown() -> Request:
+    """Stands for a request whose head was not understood."""
+    return Request({"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": ""}, "http", time.monotonic())
 
 
 class FastCGIExchange(BaseExchange):

@@ -4,7 +4,8 @@
     Upgrade, CORS preflight     answered by the code at hand, and counted: neither follows a redirect
     everything else             307 to the same URL; the next generation answers it
 
-Laws: pure; the redirect stays on this host whatever the URL looks like, and nobody may keep it. RFC 9110 section 15.4.8.
+Laws: pure; the redirect stays on this host whatever the URL looks like, and nobody may keep it.
+RFC 9110 section 15.4.8.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The CGI meta-variables of a request: the same ones, whichever web server sent them.
 
-Every web server cuts the URL differently into SCRIPT_NAME and PATH_INFO, sends some headers twice, joins others with the
-wrong character, and passes what clients made up. The rules that come out the same for all of them:
+Every web server cuts the URL differently into SCRIPT_NAME and PATH_INFO, sends some headers twice, joins others with
+the wrong character, and passes what clients made up. The rules that come out the same for all of them:
 
     path       SCRIPT_NAME + PATH_INFO is the whole path; the configured prefix is cut off it, never guessed
     twice      Cookie joined with "; ", other headers with ", ", the web server's own variables: the last one wins
@@ -16,7 +16,7 @@ Start at Rules.clean. RFC 3875 section 4.1; PEP 3333 "environ Variables".
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote_to_bytes
 
@@ -49,24 +49,33 @@ class Rules:
     trust_remote_user: bool = False
     names: dict[bytes, str] = field(default_factory=dict)
 
-    def clean(self, params: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, str], str]:
+    def clean(self, params: Sequence[tuple[bytes, bytes]]) -> tuple[dict[str, str], str]:
         """FastCGI parameters as variables, and the URL's scheme.
 
         Raises RemoteProtocolError: 400 for what cannot be true, 404 for a path outside root_path.
         """
-        variables: dict[str, str] = {}
         names = self.names
+        try:
+            # The usual request, in one go: every name has been judged before and none is sent twice.
+            variables = {names[raw]: value.decode("latin-1") for raw, value in params}
+        except KeyError:
+            variables = {}
+        if len(variables) < len(params):
+            variables = self._clean_one_by_one(params)
+        variables.pop("", None)
+        return variables, self.complete(variables)
+
+    def _clean_one_by_one(self, params: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+        variables: dict[str, str] = {}
         for raw, value in params:
-            name = names.get(raw)
+            name = self.names.get(raw)
             if name is None:
                 name = self._judge(raw)
-            if not name:
-                continue
             text = value.decode("latin-1")
-            if name in variables:
+            if name and name in variables:
                 text = join(name, variables[name], text)
             variables[name] = text
-        return variables, self.complete(variables)
+        return variables
 
     def complete(self, variables: dict[str, str]) -> str:
         """Apply the rules to *variables* in place; returns the scheme. Raises as `clean` does."""
@@ -83,7 +92,7 @@ class Rules:
             if length in ("", "-1"):
                 del variables["CONTENT_LENGTH"]
             elif not (_DIGITS.fullmatch(length) and length.isascii()):
-                raise RemoteProtocolError(f"CONTENT_LENGTH {length[:40]!r} is not a number")
+                raise RemoteProtocolError(f"CONTENT_LENGTH must be digits, not {length[:40]!r}")
         if not self.trust_remote_user:
             for name in _IDENTITY:
                 variables.pop(name, None)
@@ -105,7 +114,7 @@ class Rules:
         if not full:
             full = _path_of(variables.get("REQUEST_URI", "")) or "/"
         if not full.startswith("/"):
-            raise RemoteProtocolError(f"the path {full[:80]!r} does not begin with '/'")
+            raise RemoteProtocolError(f"the path of a URL begins with '/', not {full[:80]!r}")
         root = self.root_path
         rest = full[len(root) :]
         if root and not (full.startswith(root) and (rest == "" or rest[0] == "/")):
@@ -141,7 +150,7 @@ def note_length(variables: dict[str, str], received: int) -> None:
 
 
 def join(name: str, before: str, value: str) -> str:
-    """The value of the variable *name* that was sent twice. Raises RemoteProtocolError (400) where one must be wrong."""
+    """The value of the variable *name* that was sent twice. Raises RemoteProtocolError where one must be wrong."""
     if name in _SINGLE:
         if before != value:
             raise RemoteProtocolError(f"{name} was sent twice, with different values")

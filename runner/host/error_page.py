@@ -16,7 +16,7 @@ import traceback
 
 from runner.request import Answer
 
-_LOCAL_PEERS = ("127.", "::1", "::ffff:127.")
+_LOCAL_PEERS = ("127.", "::ffff:127.")
 _LOCAL_NAMES = frozenset(("localhost", "127.0.0.1", "[::1]"))
 
 _PAGE = """<!doctype html>
@@ -79,6 +79,6 @@ def where(error: BaseException) -> str:
 
 def _is_local(variables: dict[str, str]) -> bool:
     peer = variables.get("REMOTE_ADDR", "")
-    host = variables.get("HTTP_HOST", "")
+    host = variables.get("HTTP_HOST", "").lower()
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    return peer.startswith(_LOCAL_PEERS) and name in _LOCAL_NAMES
+    return (peer == "::1" or peer.startswith(_LOCAL_PEERS)) and name in _LOCAL_NAMES

@@ -5,8 +5,8 @@
 Without an attribute the usual names are tried in turn. What is not there is reported with what is: the candidates, the
 nearest name, the directory that was searched.
 
-Laws: imports the application and nothing else of it; a target that does not exist is a TargetError, whatever fails while
-importing is the application's own exception. PEP 3333 "The Application/Framework Side".
+Laws: imports the application and nothing else of it; a target that does not exist is a TargetError, whatever fails
+while importing is the application's own exception. PEP 3333 "The Application/Framework Side".
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Target(NamedTuple):
 
 
 class Parsed(NamedTuple):
-    """The text of a target taken apart: *file* or *module*; *attribute* "" for "the usual ones"; *arguments* of a call."""
+    """The text of a target taken apart: *file* or *module*; *attribute* "" for the usual ones; a call's *arguments*."""
 
     module: str
     file: str
@@ -56,10 +56,12 @@ def parse_target(text: str, directory: str) -> Parsed:
     if attribute.endswith(")") and "(" in attribute:
         attribute, _, inside = attribute[:-1].partition("(")
         try:
-            arguments = ast.literal_eval(f"({inside},)") if inside.strip() else ()
+            inside = inside.strip().removesuffix(",")
+            arguments = ast.literal_eval(f"({inside},)") if inside else ()
         except (ValueError, SyntaxError) as error:
-            raise TargetError(f"{text!r}: the arguments of a factory must be literals, as in app:create('dev')") from error
-    if attribute and not all(part.isidentifier() for part in attribute.split(".")):
+            hint = "the arguments of a factory must be literals, as in app:create('dev')"
+            raise TargetError(f"{text!r}: {hint}") from error
+    if (attribute or arguments is not None) and not all(part.isidentifier() for part in attribute.split(".")):
         raise TargetError(f"{text!r}: {attribute!r} is not a name; write module:attribute, as in app:main")
     if place.endswith(".py") or "/" in place:
         file = os.path.join(directory, place)
@@ -138,7 +140,8 @@ def _find(module: ModuleType, parsed: Parsed, directory: str) -> tuple[Any, str]
             raise TargetError(_no_attribute(module, found, part))
         found = getattr(found, part)
     if not callable(found):
-        raise TargetError(f"{module.__name__}:{parsed.attribute} is not callable but {type(found).__name__}; name a callable")
+        name = f"{module.__name__}:{parsed.attribute}"
+        raise TargetError(f"{name} is not callable but {type(found).__name__}; name a callable")
     return found, parsed.attribute
 
 

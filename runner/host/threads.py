@@ -62,6 +62,11 @@ class ThreadExchange:
         return self._exchange.committed
 
     @property
+    def mute(self) -> bool:
+        """See runner.request.Exchange."""
+        return self._exchange.mute
+
+    @property
     def gone(self) -> bool:
         """See runner.request.Exchange."""
         return self._exchange.gone

@@ -1,11 +1,12 @@
 """Request -> environ -> the application -> the answer, as PEP 3333 wants it.
 
-Inline: the call happens on the loop's thread, and between two parts of a streamed answer the loop gets a turn, so a slow
-reader holds up nobody. No loop is *visible* during the call: Django's ORM, Flask's async views and `asyncio.run` refuse
-to work where one is. In threads: the whole call happens in an application thread.
+Inline: the call happens on the loop's thread, and between two parts of a streamed answer the loop gets a turn, so a
+slow reader holds up nobody. No loop is *visible* during the call: Django's ORM, Flask's async views and `asyncio.run`
+refuse to work where one is. In threads: the whole call happens in an application thread.
 
-Everything of one request runs in one contextvars.Context, a copy of the one the application was imported in: the call, each step of the iterable, its close(). Frameworks
-keep "the current request" there, and interleaved streams would otherwise see each other's.
+Everything of one request runs in one contextvars.Context, a copy of the one the application was imported in: the call,
+each step of the iterable, its close(). Frameworks keep "the current request" there, and interleaved streams would
+otherwise see each other's.
 
 Laws: close() is called exactly once on the iterable, whatever happened, before the answer's end is sent; after that the
 exchange is finished or failed, exactly once. Start at Host.handle. PEP 3333, sections by name in the comments.
@@ -22,11 +23,11 @@ from contextvars import copy_context
 from types import TracebackType
 from typing import IO, Any
 
-from runner.errors import LocalProtocolError
+from runner.errors import ClientGone, LocalProtocolError
 from runner.host.error_page import Failure
 from runner.host.timer import Timer
-from runner.log import Log
-from runner.request import Exchange
+from runner.log import Log, escape
+from runner.request import Answer, Exchange, Request
 from runner.wire.headers import parse_status
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
@@ -34,6 +35,7 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
 _WRITE_TIMEOUT = 60.0
 """Seconds an inline `write()` may wait for a client that does not read."""
 _END = object()
+_SHORT = b"The request body did not arrive as a whole; send it again.\n"
 
 
 class FileWrapper:
@@ -95,14 +97,25 @@ class Host:
     def show(self, exchange: Exchange, error: BaseException) -> None:
         """Answer with the error page, or cut the answer short if its beginning has left."""
         request = exchange.request
-        failure = Failure.of(error)
-        self.log.error(failure.log_text(f"{request.method} {request.path}"))
-        if exchange.committed:
+        if isinstance(error, ClientGone):
+            # Nobody's fault here: the application was told by us, and let it through.
+            self.log.debug(f"{_subject(request)}: {error}")
+            answer = Answer(400, [("Content-Type", "text/plain")], _SHORT)
+        else:
+            failure = self.report(request, error)
+            answer = failure.answer(request.variables, debug=self.debug)
+        if exchange.committed or exchange.gone:
             exchange.fail()
             return
-        answer = failure.answer(request.variables, debug=self.debug)
-        exchange.start(answer.status, "Internal Server Error", [*answer.headers, ("Content-Length", str(len(answer.body)))])
+        reason = "Internal Server Error" if answer.status == 500 else "Bad Request"
+        exchange.start(answer.status, reason, [*answer.headers, ("Content-Length", str(len(answer.body)))])
         exchange.finish(answer.body)
+
+    def report(self, request: Request, error: BaseException) -> Failure:
+        """Log *error* as the application's failure to answer *request*."""
+        failure = Failure.of(error)
+        self.log.error(failure.log_text(_subject(request)))
+        return failure
 
 
 class _Call:
@@ -149,8 +162,8 @@ class _Call:
     def _begin(self) -> None:
         exchange = self._exchange
         request = exchange.request
-        environ: dict[str, Any] = request.variables
-        environ.update(self._host.environ)
+        # A copy: applications change their environ (methods, prefixes), and the front goes on by what the client said.
+        environ: dict[str, Any] = {**request.variables, **self._host.environ}
         environ["wsgi.url_scheme"] = request.scheme
         environ["wsgi.input"] = request.body
         self._next = self._take
@@ -167,28 +180,29 @@ class _Call:
             self._fail(error)
 
     def _take(self) -> None:
-        """Take parts until one has been sent."""
+        """Take one part and send it."""
         exchange, iterator = self._exchange, self._iterator
         assert iterator is not None
+        if exchange.gone:
+            self._leave()
+            return
         try:
-            while not exchange.gone:
-                part = next(iterator, _END)
-                if part is _END:
-                    self._iterator = None
+            part = next(iterator, _END)
+            if part is _END:
+                self._finish(b"")
+            elif not isinstance(part, bytes):
+                raise LocalProtocolError(f"a part of the answer is {type(part).__name__}, not bytes")
+            elif part:
+                if not self._started:
+                    raise LocalProtocolError("a part of the answer came before start_response was called")
+                if exchange.mute:
+                    # HEAD, 204, 304: no part will ever leave, and there are bodies without an end.
                     self._finish(b"")
-                    return
-                if not isinstance(part, bytes):
-                    raise LocalProtocolError(f"a part of the answer is {type(part).__name__}, not bytes")
-                if part:
-                    if not self._started:
-                        raise LocalProtocolError("a part of the answer came before start_response was called")
+                else:
                     # "Buffering and Streaming": the next part is asked for only when this one is on its way.
                     self._going = exchange.send(part)
-                    return
         except BaseException as error:
             self._fail(error)
-            return
-        self._leave()
 
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
@@ -214,15 +228,15 @@ class _Call:
             raise LocalProtocolError(f"write() was given {type(data).__name__}, not bytes")
         if data and not self._exchange.send(data):
             self._exchange.flush(_WRITE_TIMEOUT)
+        if self._exchange.gone:
+            raise ClientGone("the client left before the answer was complete; stop producing it")
 
     def _finish(self, data: bytes) -> None:
         if not self._started:
             raise LocalProtocolError("the application returned without having called start_response")
+        self._iterator = None
         self._run_close()
-        try:
-            self._exchange.finish(data)
-        except LocalProtocolError as error:
-            self._report(error)
+        self._exchange.finish(data)
 
     def _fail(self, error: BaseException) -> None:
         self._iterator = None
@@ -241,11 +255,12 @@ class _Call:
             try:
                 close()
             except BaseException as error:
-                self._report(error)
+                self._host.report(self._exchange.request, error)
 
-    def _report(self, error: BaseException) -> None:
-        request = self._exchange.request
-        self._host.log.error(Failure.of(error).log_text(f"{request.method} {request.path}"))
+
+def _subject(request: Request) -> str:
+    # Escaped here, since a traceback's own line breaks are meant.
+    return escape(f"{request.method} {request.path}")
 
 
 def _join(parts: list[bytes] | tuple[bytes, ...]) -> bytes:

@@ -4,7 +4,8 @@ The queue is shared by all workers of all generations, so a connection that is l
 idle takes it now, or the next generation when it is there. Hence one connection at a time, and only when a call could
 begin at once: who takes more makes others wait behind a slow call while his siblings sleep.
 
-Laws: looks before it takes; never spins on a queue it may not touch; on the loop's thread only. Start at Acceptor._accept.
+Laws: looks before it takes; never spins on a queue it may not touch; on the loop's thread only.
+Start at Acceptor._accept.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ STARVED = 0.1
 """Seconds to look away when there is no descriptor left; the queue stays readable, so looking on would be a spin."""
 
 Front = Callable[[Connection], Any]
+Listening = tuple[socket.socket, Front, frozenset[str]]
+"""A bound socket, what speaks there, and the only addresses that may (none: anybody)."""
 
 
 class Acceptor:
@@ -34,7 +37,7 @@ class Acceptor:
 
     def __init__(
         self,
-        listeners: list[tuple[socket.socket, Front]],
+        listeners: list[Listening],
         log: Log,
         welcome: Callable[[], bool],
         opened: Callable[[], None],
@@ -46,6 +49,7 @@ class Acceptor:
         self._opened = opened
         self._loop = asyncio.get_running_loop()
         self._listening = False
+        self._starved: asyncio.TimerHandle | None = None
         self._newest: Connection | None = None
         self._accepted = 0.0
 
@@ -53,29 +57,36 @@ class Acceptor:
         """Look at the queues."""
         if not self._listening:
             self._listening = True
-            for sock, front in self._listeners:
-                self._loop.add_reader(sock, self._accept, sock, front)
+            for listening in self._listeners:
+                self._loop.add_reader(listening[0], self._accept, *listening)
 
     def pause(self) -> None:
         """Look away until `listen`."""
+        if self._starved is not None:
+            self._starved.cancel()
         if self._listening:
             self._listening = False
-            for sock, _ in self._listeners:
+            for sock, _, _ in self._listeners:
                 self._loop.remove_reader(sock)
 
-    def _accept(self, sock: socket.socket, front: Front) -> None:
+    def _accept(self, sock: socket.socket, front: Front, peers: frozenset[str]) -> None:
         newest = self._newest
         silent = newest is not None and not newest.heard and not newest.closed
         if (silent and time.monotonic() - self._accepted < SILENT) or not self._welcome():
             return
         try:
-            accepted, _ = sock.accept()
+            accepted, address = sock.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return
         except OSError as error:
-            self._log.once_a_minute("accept", f"cannot accept: {error.strerror}; raise the limit of open files (ulimit -n)")
+            remedy = "raise the limit of open files (ulimit -n)"
+            self._log.once_a_minute("accept", f"cannot accept: {error.strerror}; {remedy}")
             self.pause()
-            self._loop.call_later(STARVED, self.listen)
+            self._starved = self._loop.call_later(STARVED, self.listen)
+            return
+        if peers and address[0].removeprefix("::ffff:") not in peers:
+            self._log.once_a_minute(f"peer {address[0]}", f"{address[0]} is not in FCGI_WEB_SERVER_ADDRS: not served")
+            accepted.close()
             return
         connection = Connection(accepted, self._loop, self.connections)
         connection.machine = front(connection)

@@ -11,7 +11,7 @@ import os
 import time
 from urllib.parse import quote
 
-from runner.log import escape
+from runner.log import Log, escape
 from runner.request import Request
 from runner.settings import Settings
 
@@ -21,9 +21,11 @@ _MODE = 0o640
 class AccessLog:
     """Where the lines go: a file, standard output ("-"), or nowhere."""
 
-    def __init__(self, settings: Settings, generation: int) -> None:
+    def __init__(self, settings: Settings, generation: int, log: Log) -> None:
         self.wanted = settings.access_log is not None
         self.lost = 0
+        self._log = log
+        self._torn = False
         self._path = settings.access_log or ""
         self._json = settings.log_format == "json"
         self._generation = generation
@@ -40,8 +42,8 @@ class AccessLog:
         before = self._descriptor
         try:
             self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _MODE)
-        except OSError:
-            self.lost += 1
+        except OSError as error:
+            self._log.once_a_minute("access log", f"cannot open --access-log {self._path}: {error.strerror}")
             return
         if before > 2:
             os.close(before)
@@ -50,10 +52,20 @@ class AccessLog:
         """Write the line of *request*: *status* and body bytes *sent*, answered by the worker of *slot*."""
         took = time.monotonic() - request.began
         line = self._encode(request, status, sent, took, slot)
+        if self._torn:
+            # The last line was cut by a full disk; this one must not become its end.
+            line = b"\n" + line
         try:
-            os.write(self._descriptor, line)
-        except OSError:
-            self.lost += 1
+            self._torn = os.write(self._descriptor, line) < len(line)
+        except OSError as error:
+            self._lose(error.strerror or "")
+        else:
+            if self._torn:
+                self._lose("no room for a whole line")
+
+    def _lose(self, reason: str) -> None:
+        self.lost += 1
+        self._log.once_a_minute("access line", f"--access-log {self._path}: {reason}; {self.lost} lines lost so far")
 
     def _encode(self, request: Request, status: int, sent: int, took: float, slot: int) -> bytes:
         variables = request.variables
@@ -75,13 +87,19 @@ class AccessLog:
             }
             return json.dumps(fields).encode() + b"\n"
         stamp = time.strftime("%d/%b/%Y:%H:%M:%S %z")
-        client = variables.get("REMOTE_ADDR") or "-"
-        user = variables.get("REMOTE_USER") or "-"
-        first = f"{request.method} {target} {variables.get('SERVER_PROTOCOL', '')}"
-        quoted = [_quote(text) for text in (first, variables.get("HTTP_REFERER", "-"), variables.get("HTTP_USER_AGENT", "-"))]
-        text = f"{escape(client)} - {escape(user)} [{stamp}] {quoted[0]} {status} {sent} {quoted[1]} {quoted[2]} {took:.6f}"
+        client = _bare(variables.get("REMOTE_ADDR") or "-")
+        user = _bare(variables.get("REMOTE_USER") or "-")
+        first = _quote(f"{request.method} {target} {variables.get('SERVER_PROTOCOL', '')}")
+        referer, agent = _quote(variables.get("HTTP_REFERER", "-")), _quote(variables.get("HTTP_USER_AGENT", "-"))
+        text = f"{client} - {user} [{stamp}] {first} {status} {sent} {referer} {agent} {took:.6f}"
         return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _quote(text: str) -> str:
-    return '"' + escape(text[:2000]).replace('"', '\\"') + '"'
+    """In quotes, which nothing inside can end; backslashes first, or one before a quote would free it."""
+    return '"' + escape(text[:2000].replace("\\", "\\\\")).replace('"', '\\"') + '"'
+
+
+def _bare(text: str) -> str:
+    """A field without quotes ends at a space, so it must not have one."""
+    return escape(text[:200]).replace(" ", "\\x20")

@@ -28,6 +28,7 @@ class Chronicle:
         self._asked = ""
         self._noticed = time.monotonic()
         self._waiting: list[tuple[Question, int]] = []
+        self._ready = 0
 
     def note_change(self, paths: list[str]) -> None:
         """Files changed; from now on a reload takes time."""
@@ -61,14 +62,19 @@ class Chronicle:
         if kept is not None:
             self._tell(number, message.summary)
 
-    def ready(self, number: int, *, broken: bool) -> None:
-        """The first worker of a generation accepts."""
+    def ready(self, number: int, *, broken: bool, due: bool) -> None:
+        """A worker of a generation accepts; the first one is news. *due*: the next generation was asked for meanwhile."""
+        if number <= self._ready:
+            return
+        self._ready = number
         if not self._banner.said:
             self._banner.say(self._ledger, self._elapsed())
         elif not broken:
             self._log.info(f"{self._cause()}generation {number} in {self._elapsed():.0f} ms")
         self._tell(number, self._ledger.error if broken else "")
-        self._paths, self._asked, self._noticed = [], "", time.monotonic()
+        if not due:
+            self._paths, self._asked = [], ""
+        self._noticed = time.monotonic()
 
     def crashed(self, slot: int, pid: int, how: str) -> None:
         """A worker ended that nobody had asked to."""

@@ -12,14 +12,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import selectors
 import socket
 import stat
 import struct
+from collections.abc import Callable
+from types import TracebackType
 from typing import Any, NamedTuple
 
 from runner.errors import BootError, UsageError
 
 _LINE = 1 << 20
+_BACKLOG = 128
 _CLIENTS = 16
 _PATIENCE = 10.0
 
@@ -39,11 +43,13 @@ class Question(NamedTuple):
 
 
 class Desk:
-    """Where the supervisor listens for people. Raises BootError if the place is taken."""
+    """Where the supervisor listens for people: a context manager. Raises BootError if the place is taken."""
 
     def __init__(self, path: str) -> None:
         self.path = path
         self._clients: dict[socket.socket, bytes] = {}
+        self._selector: selectors.BaseSelector
+        self._answer: Callable[[Question], None]
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             _make_room(path)
@@ -52,51 +58,80 @@ class Desk:
                 self.sock.bind(path)
             finally:
                 os.umask(before)
-            self.sock.listen(_CLIENTS)
+            self.sock.listen(_BACKLOG)
         except OSError as error:
             self.sock.close()
-            raise BootError(f"cannot open the control socket {path}: {error.strerror}; choose one by --control") from error
+            reason = error.strerror or error   # a path that is too long has no number
+            raise BootError(f"cannot open the control socket {path}: {reason}; choose one by --control") from error
+        except BootError:
+            self.sock.close()
+            raise
         self.sock.setblocking(False)
         self._inode = os.lstat(path).st_ino
 
-    def accept(self) -> socket.socket | None:
-        """A client that may ask; None if there is none, or it may not."""
+    def __enter__(self) -> Desk:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def attend(self, selector: selectors.BaseSelector, answer: Callable[[Question], None]) -> None:
+        """From now on give each whole question to *answer*, which must answer it, at once or later."""
+        self._selector, self._answer = selector, answer
+        selector.register(self.sock, selectors.EVENT_READ, self._accept)
+
+    def _accept(self) -> None:
         try:
             client, _ = self.sock.accept()
         except OSError:
-            return None
+            return
         client.setblocking(False)
-        if peer_user(client) not in (os.geteuid(), 0) or len(self._clients) >= _CLIENTS:
+        if peer_user(client) not in (os.geteuid(), 0):
             client.close()
-            return None
+            return
+        if len(self._clients) >= _CLIENTS:
+            # Who has been silent for longest makes room.
+            self._dismiss(next(iter(self._clients))).close()
         self._clients[client] = b""
-        return client
+        self._selector.register(client, selectors.EVENT_READ, lambda: self._read(client))
 
-    def read(self, client: socket.socket) -> Question | None:
-        """What has arrived from *client*: a whole question, or None. A client that is done with is closed."""
+    def _read(self, client: socket.socket) -> None:
+        if client not in self._clients:
+            return
         try:
             data = client.recv(65536)
         except BlockingIOError:
-            return None
+            return
         except OSError:
             data = b""
         self._clients[client] += data
         line, end, _ = self._clients[client].partition(b"\n")
         if end:
-            del self._clients[client]
-            with contextlib.suppress(ValueError):
-                command = json.loads(line)
-                if isinstance(command, dict):
-                    return Question(command, client)
-            Question({}, client).answer({"error": "not a JSON object on one line"})
+            self._ask(line, self._dismiss(client))
         elif not data or len(line) > _LINE:
-            del self._clients[client]
-            client.close()
-        return None
+            self._dismiss(client).close()
+
+    def _ask(self, line: bytes, client: socket.socket) -> None:
+        try:
+            command = json.loads(line)
+        except (ValueError, RecursionError):
+            command = None
+        question = Question(command if isinstance(command, dict) else {}, client)
+        if question.command:
+            self._answer(question)
+        else:
+            question.answer({"error": "not a JSON object on one line"})
+
+    def _dismiss(self, client: socket.socket) -> socket.socket:
+        del self._clients[client]
+        self._selector.unregister(client)
+        return client
 
     def close(self) -> None:
         """Stop listening; the socket file goes if it is still ours."""
-        for client in list(self._clients):
+        for client in self._clients:
             client.close()
         with contextlib.suppress(OSError):
             if os.lstat(self.path).st_ino == self._inode:

@@ -17,10 +17,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from runner.errors import RunnerError
 from runner.process import interpreter, messages
 from runner.process.listeners import Listener
 from runner.process.messages import Channel, Message
-from runner.process.scoreboard import Scoreboard
+from runner.process.scoreboard import Counter, Moment, Scoreboard
 from runner.settings import Settings
 
 
@@ -44,6 +45,7 @@ class Hand:
     pid: int = 0
     station: Station | None = None
     stacks_until: float = 0.0
+    killed: bool = False
 
 
 class Crew:
@@ -60,6 +62,8 @@ class Crew:
         self.stations: dict[int, Station] = {}
         self.hands: dict[int, Hand] = {}
         self.journal = -1
+        self._lookout: Station | None = None
+        self._endings: dict[Channel, Callable[[], None]] = {}
         self._listeners = listeners
         self._scoreboard = scoreboard
         self._selector = selector
@@ -90,7 +94,7 @@ class Crew:
         ours, theirs = messages.pair()
         station = self.stations.get(number)
         if station is not None:
-            station.channel.send(messages.Fork(slot), theirs.fileno())
+            station.channel.send(messages.Fork(slot, key), theirs.fileno())
         theirs.close()
         self._enlist(Hand(key, slot, ours), hear, gone)
 
@@ -107,10 +111,28 @@ class Crew:
         station = self._launch(number, slot, settings, -1, "")
         self._enlist(Hand(key, slot, station.channel, station.popen.pid, station), hear, gone)
 
+    def look_out(self, number: int, settings: Settings, hear: Callable[[Station, Message], None]) -> None:
+        """Have a process of its own watch what generation *number*, still importing, has read. Raises OSError."""
+        lookout = self._launch(number, messages.LOOKOUT, settings, os.dup(self.stations[number].journal), "")
+        self._lookout = lookout
+        self._attend(lookout.channel, lambda message: hear(lookout, message), lambda: None)
+
     def dismiss(self, station: Station) -> int:
         """Collect a generation that has ended; its exit code as subprocess gives it."""
         del self.stations[station.number]
+        self.end_lookout(station.number)
+        station.popen.kill()
         return station.popen.wait()
+
+    def end_lookout(self, number: int) -> None:
+        """Generation *number* no longer imports."""
+        lookout = self._lookout
+        if lookout is not None and lookout.number == number:
+            self._lookout = None
+            self.finish(lookout.channel)
+            lookout.popen.kill()
+            lookout.popen.wait()
+            os.close(lookout.journal)
 
     def keep_journal(self, station: Station) -> None:
         """Its successor will read what it noted."""
@@ -121,6 +143,11 @@ class Crew:
     def discharge(self, hand: Hand) -> int | None:
         """Strike out a worker that has ended; its exit code if it was our own child."""
         del self.hands[hand.key]
+        row = self._scoreboard.row(hand.slot)
+        if row.get(Counter.PID) == hand.pid:
+            row.count(Counter.CUT, row.get(Counter.INFLIGHT))
+            row.set(Counter.INFLIGHT, 0)
+            row.mark(Moment.DEADLINE, 0.0)
         if hand.station is None:
             return None
         hand.station.popen.kill()
@@ -131,17 +158,26 @@ class Crew:
         """The worker that is process *pid*."""
         return next((hand for hand in self.hands.values() if hand.pid == pid), None)
 
+    def finish(self, channel: Channel) -> None:
+        """The process at the other end has ended, even if a child of it still holds that end open."""
+        ending = self._endings.get(channel)
+        if ending is not None:
+            ending()
+
     def reap(self) -> dict[int, int]:
-        """Collect orphans that ended, which come to us as their subreaper: {pid: exit code}."""
-        own = {station.popen.pid for station in self.stations.values()}
-        own |= {hand.station.popen.pid for hand in self.hands.values() if hand.station}
+        """Notice own processes that ended; collect orphans, which come to us as their subreaper: {pid: exit code}."""
+        stations = [*self.stations.values(), *(hand.station for hand in self.hands.values() if hand.station)]
+        for station in stations:
+            if station.popen.poll() is not None:
+                self.finish(station.channel)
+        own = {station.popen.pid for station in [*stations, *([self._lookout] if self._lookout else [])]}
         found: dict[int, int] = {}
         while True:
             try:
                 seen = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
                 return found
-            # Our own are waited for when their channel ends. One of them may hide orphans behind it until then.
+            # One of our own that ended just now hides the others until its SIGCHLD is heard.
             if seen is None or seen.si_pid in own:
                 return found
             pid, status = os.waitpid(seen.si_pid, os.WNOHANG)
@@ -152,7 +188,7 @@ class Crew:
         for hand in self.hands.values():
             send_signal(hand.pid, signal.SIGKILL)
             hand.channel.close()
-        for station in self.stations.values():
+        for station in [*self.stations.values(), *([self._lookout] if self._lookout else [])]:
             station.popen.kill()
             station.popen.wait()
             station.channel.close()
@@ -165,7 +201,7 @@ class Crew:
         ours, theirs = messages.pair()
         if journal < 0:
             journal = _anonymous_file()
-        places: list[list[Any]] = [[each.sock.fileno(), each.front, each.text] for each in self._listeners]
+        places: list[list[Any]] = [[each.sock.fileno(), each.front, each.text, each.peers] for each in self._listeners]
         try:
             inherited = [self._scoreboard.descriptor, journal, *(place[0] for place in places)]
             popen = interpreter.start(inherited, theirs.fileno())
@@ -181,34 +217,33 @@ class Crew:
     def _attend(self, channel: Channel, hear: Callable[[Message], None], gone: Callable[[], None]) -> None:
         def read() -> None:
             try:
-                while (received := channel.receive()) is not None:
+                while channel in self._endings and (received := channel.receive()) is not None:
                     hear(received[0])
-            except EOFError:
+            except (EOFError, RunnerError):
+                # What is no message is not ours: code of the application wrote to a descriptor that is not its own.
+                end()
+
+        def finish() -> None:
+            read()
+            end()
+
+        def end() -> None:
+            if self._endings.pop(channel, None) is not None:
                 self._selector.unregister(channel)
                 channel.close()
                 gone()
 
+        self._endings[channel] = finish
         self._selector.register(channel, selectors.EVENT_READ, read)
 
 
 def send_signal(pid: int, number: signal.Signals) -> None:
-    """Signal a worker; harmless if it is gone. Its parent collects it only after its channel ended, so the number is its."""
+    """Signal a worker; harmless if it is gone: its parent collects it only after its channel ended."""
     if pid > 0:
         try:
             os.kill(pid, number)
         except ProcessLookupError:
             return
-
-
-def describe_exit(code: int) -> str:
-    """An exit code as subprocess gives it, in words that follow a subject: "was ended by SIGKILL (…)"."""
-    if code >= 0:
-        return f"ended with exit code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    return f"was ended by {name}" + (" (out of memory, perhaps)" if code == -signal.SIGKILL else "")
 
 
 def _anonymous_file() -> int:

@@ -18,18 +18,19 @@ from collections.abc import Callable
 
 from runner.freshness.check import Word
 from runner.freshness.inputs import Additions
+from runner.freshness.waker import Waker
 from runner.freshness.watch import State, Watch
 
 
 class Drainer:
-    """*eager*: read the queue as soon as something is in it, else only when asked. *tell*: called once, if stale.
+    """*tell* is called once, when the verdict is stale.
 
     word   the shared byte, mapped before workers fork
     again  monotonic seconds at which `drain` wants to be called whatever happens; None: no wish
     """
 
     def __init__(
-        self, watch: Watch, selector: selectors.BaseSelector, tell: Callable[[tuple[str, ...]], None], *, eager: bool
+        self, watch: Watch, selector: selectors.BaseSelector, tell: Callable[[tuple[str, ...]], None]
     ) -> None:
         self.word = mmap.mmap(-1, mmap.PAGESIZE)
         self.again: float | None = None
@@ -37,17 +38,24 @@ class Drainer:
         self._selector = selector
         self._tell = tell
         self._told = False
-        self._eager = eager and watch.inotify is not None
+        self._waker = Waker(selector, self.drain)
+        self._looking = False
         self._asking: dict[socket.socket, bytearray] = {}
-        self._waiting: list[socket.socket] = []
+        self._waiting: list[tuple[socket.socket, bytes]] = []
 
-    def open(self) -> None:
-        """Begin to look at the queue by itself, if it is to."""
-        if self._eager and self._watch.inotify is not None:
+    def open(self, *, eager: bool) -> None:
+        """Begin to answer; *eager*: look as soon as something happens, else only when asked."""
+        self._looking = eager
+        if eager and self._watch.inotify is not None:
             self._selector.register(self._watch.inotify.descriptor, selectors.EVENT_READ, self.drain)
+        elif eager:
+            with contextlib.suppress(OSError):
+                self._waker.open()
+                self._waker.tell(self._watch.directories)
 
     def close(self) -> None:
         """In a child: let go of everything that belongs to the generation."""
+        self._waker.close()
         for sock in self._asking:
             sock.close()
 
@@ -62,9 +70,9 @@ class Drainer:
                 self._finish(verdict.paths)
         if self.word[0] != Word.BUSY:
             waiting, self._waiting = self._waiting, []
-            for sock in waiting:
+            for sock, number in waiting:
                 with contextlib.suppress(OSError):
-                    sock.send(self.word[:1])
+                    sock.send(number + self.word[:1])
 
     def keep(self) -> None:
         """Go on although stale: the newer code is broken."""
@@ -93,15 +101,14 @@ class Drainer:
             sock.close()
             return
         told = self._asking[sock]
-        told += data[1:]
+        told += data[2:]
         if data[:1] == b"+":
             return
         if told:
-            self._watch.inputs.adopt(Additions.from_json(told.decode()))
+            self._watch.adopt(Additions.from_json(told.decode()))
+            self._waker.tell(self._watch.directories)
             told.clear()
-            # An event about a file that was no input yet has been passed over, so look at the files themselves.
-            self._watch.doubt()
-        self._waiting.append(sock)
+        self._waiting.append((sock, data[1:2]))
         self.drain()
 
     def _finish(self, paths: tuple[str, ...]) -> None:
@@ -110,5 +117,5 @@ class Drainer:
         if not self._told:
             self._told = True
             self._tell(paths)
-            if self._eager and self._watch.inotify is not None:
+            if self._looking and self._watch.inotify is not None:
                 self._selector.unregister(self._watch.inotify.descriptor)

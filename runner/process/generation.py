@@ -12,6 +12,7 @@ like any other. Start at main. Only the supervisor starts this, by exec.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 import selectors
@@ -22,11 +23,11 @@ import time
 from collections.abc import Iterator
 from typing import NoReturn
 
+from runner.freshness import git
 from runner.freshness.check import Check, OwnCheck, SharedCheck, Unchecked
-from runner.freshness.inputs import Additions
 from runner.host.error_page import Failure
 from runner.log import Log
-from runner.process import interpreter, messages, worker
+from runner.process import interpreter, lookout, messages, worker
 from runner.process.drainer import Drainer
 from runner.process.importing import Import, check, import_application, record
 from runner.process.messages import Begin, Channel
@@ -43,13 +44,12 @@ def main() -> None:
     """The process's whole life. `--check`: import what the settings on standard input name, say so, and end."""
     if sys.argv[1:] == ["--check"]:
         sys.exit(check(Settings.from_json(sys.stdin.read())))
-    interpreter.die_with_parent(True)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1):
-        # The supervisor hears signals to the group; its orders are what counts. A handler, not SIG_IGN, which programs
-        # started by the application would inherit.
-        signal.signal(number, _ignore)
+    interpreter.leave_signals_to(int(sys.argv[2]))
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))
-    generation = _Generation(_wait_for_begin(channel), channel)
+    begin = _wait_for_begin(channel)
+    if begin.slot == messages.LOOKOUT:
+        lookout.look_out(begin, channel)
+    generation = _Generation(begin, channel)
     generation.import_application()
     generation.live()
 
@@ -65,9 +65,9 @@ class _Generation:
         self._watched = settings.reload != "off"
         self._watch, self._recorder = record(settings, inotify=self._watched)
         self._selector = selectors.DefaultSelector()
-        self._drainer = Drainer(self._watch, self._selector, self._tell_stale, eager=settings.reload == "eager")
+        self._drainer = Drainer(self._watch, self._selector, self._tell_stale)
         self._workers: dict[int, int] = {}
-        self._hashing: Iterator[str] | None = None
+        self._idle: Iterator[None] | None = None
         self._retiring = False
         self._result = Import(None, None)
 
@@ -75,6 +75,7 @@ class _Generation:
 
     def import_application(self) -> None:
         """Import, prove, report. Does not return if the attempt is void."""
+        git.wait(self._settings.chdir)
         if self._begin.aftermath:
             self._import_nothing()
         else:
@@ -83,11 +84,12 @@ class _Generation:
             self._recorder.started = None
         if self._watched:
             self._watch.watch_inodes()
+            git.wait(self._settings.chdir)
             changed = self._watch.prove()
             if changed:
                 self._channel.send(messages.Unborn(list(changed[:_PATHS])))
                 os._exit(0)
-            self._hashing = self._watch.inputs.unhashed()
+            self._idle = self._idle_work()
         self._watch.inputs.take_additions()
         gc.collect()
         gc.freeze()
@@ -98,10 +100,8 @@ class _Generation:
         """The last attempt's process died in the import: show that, and watch what it had read until then."""
         interpreter.furnish(self._settings)
         name = ""
-        for line in _read_journal(self._begin.journal):
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                text, _, name = line.partition("\t")
-                self._watch.inputs.adopt(Additions.from_json(text))
+        for additions, name in lookout.read_journal(self._begin.journal)[0]:  # noqa: B007 (the last name is meant)
+            self._watch.inputs.adopt(additions)
         place = f" while importing {name}" if name else ""
         summary = f"the application's process {self._begin.aftermath}{place}"
         self._result = Import(None, Failure(summary, summary))
@@ -119,13 +119,13 @@ class _Generation:
             self._channel.send(messages.Loaded(files, result.target.kind, result.culprit, milliseconds, notes))
         elif result.failure is not None:
             failure = result.failure
-            if not result.discovery or self._begin.number > 1:
+            if not result.fatal or self._begin.number > 1:
                 self._log.error(failure.log_text("the import"))
-            text = failure.text[-messages.TEXT :]
             self._channel.send(
-                messages.Broken(failure.summary[:500], text, failure.where, result.discovery, files, result.culprit,
-                                milliseconds, notes)
-            )  # fmt: skip
+                messages.Broken(
+                    failure.summary[:500], failure.where, result.fatal, files, result.culprit, milliseconds, notes
+                )
+            )
 
     # ---- live -----------------------------------------------------------------------------------------------
 
@@ -140,7 +140,9 @@ class _Generation:
         signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
         self._selector.register(receiver, selectors.EVENT_READ, lambda: self._wake(receiver))
         self._selector.register(self._channel, selectors.EVENT_READ, self._obey)
-        self._drainer.open()
+        # One that only waits for the fix has no workers that would ask.
+        alone = self._result.failure is not None and self._settings.on_broken == "keep"
+        self._drainer.open(eager=self._settings.reload == "eager" or (self._watched and alone))
         while not self._retiring or self._workers:
             for key, _ in self._selector.select(self._patience()):
                 key.data()
@@ -150,12 +152,19 @@ class _Generation:
 
     def _patience(self) -> float | None:
         """Seconds to wait for the next event; idle work is done in between."""
-        if self._hashing is not None:
-            if next(self._hashing, None) is not None:
+        if self._idle is not None:
+            for _ in self._idle:
                 return 0.0
-            self._hashing = None
+            self._idle = None
         again = self._drainer.again
         return None if again is None else max(0.0, again - time.monotonic())
+
+    def _idle_work(self) -> Iterator[None]:
+        """What has time, in small steps."""
+        for _ in self._watch.inputs.unhashed():
+            yield
+        self._recorder.tidy()
+        yield
 
     def _tell_stale(self, paths: tuple[str, ...]) -> None:
         self._channel.send(messages.Stale(list(paths[:_PATHS])))
@@ -165,34 +174,42 @@ class _Generation:
             while (received := self._channel.receive()) is not None:
                 message, descriptors = received
                 match message:
-                    case messages.Fork(slot):
-                        self._fork(slot, descriptors[0])
+                    case messages.Fork(slot, key):
+                        self._fork(slot, key, descriptors)
                     case messages.Keep():
                         self._drainer.keep()
                     case messages.Retire():
-                        self._retiring = True
+                        self._retire()
         except EOFError:
             self._orphaned()
 
-    def _fork(self, slot: int, descriptor: int) -> None:
-        """Make the worker of *slot*. A failure (no process, no memory) is told; the next attempt is not ours to time."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        try:
-            pid = os.fork()
-        except OSError as error:
-            ours.close()
-            theirs.close()
-            os.close(descriptor)
-            self._channel.send(messages.Forked(slot, 0, f"cannot fork: {error.strerror}"))
-            return
-        if pid == 0:
-            ours.close()
-            self._be_worker(slot, descriptor, theirs)
-        theirs.close()
-        os.close(descriptor)
+    def _retire(self) -> None:
+        """No worker counts any more; one that is left has closed its channel and is known to nobody else."""
+        self._retiring = True
+        for pid in self._workers:
+            os.kill(pid, signal.SIGKILL)
+
+    def _fork(self, slot: int, key: int, descriptors: list[int]) -> None:
+        """Make the worker of *slot*. A failure (no process, no memory) is told; others time the next attempt."""
+        with contextlib.ExitStack() as closing:
+            for descriptor in descriptors:
+                closing.callback(os.close, descriptor)
+            try:
+                if not descriptors:
+                    # Not delivered, because no number was free for it: recvmsg(2), MSG_CTRUNC.
+                    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+                ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                closing.callback(theirs.close)
+                pid = _fork_before_closing(ours)
+            except OSError as error:
+                self._channel.send(messages.Forked(key, 0, f"cannot fork: {error.strerror}"))
+                return
+            if pid == 0:
+                ours.close()
+                self._be_worker(slot, descriptors[0], theirs)
         self._workers[pid] = slot
         self._drainer.add_worker(ours)
-        self._channel.send(messages.Forked(slot, pid, ""))
+        self._channel.send(messages.Forked(key, pid, ""))
 
     def _be_worker(self, slot: int, descriptor: int, drainer: socket.socket) -> NoReturn:
         """The child's side. It must hold nothing of the generation's, or the others would not see its end."""
@@ -205,7 +222,10 @@ class _Generation:
 
     def _become_worker(self) -> NoReturn:
         """This process is itself the worker of its slot, because the application cannot be forked."""
-        self._work(self._begin.slot, self._channel, OwnCheck(self._watch) if self._watched else Unchecked())
+        # Nobody else would end it if it is stuck in a call when the supervisor is gone.
+        interpreter.die_with_parent(True)
+        check: Check = OwnCheck(self._watch, self._tell_stale) if self._watched else Unchecked()
+        self._work(self._begin.slot, self._channel, check)
 
     def _work(self, slot: int, channel: Channel, check: Check) -> NoReturn:
         task = worker.Task(
@@ -228,7 +248,11 @@ class _Generation:
 
     def _reap(self) -> None:
         for pid in list(self._workers):
-            ended, status = os.waitpid(pid, os.WNOHANG)
+            try:
+                ended, status = os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                # Code of the application has collected it.
+                ended, status = pid, 0
             if ended:
                 del self._workers[pid]
                 self._channel.send(messages.Reaped(pid, status))
@@ -244,6 +268,14 @@ class _Generation:
         os._exit(0)
 
 
+def _fork_before_closing(sock: socket.socket) -> int:
+    try:
+        return os.fork()
+    except OSError:
+        sock.close()
+        raise
+
+
 def _wait_for_begin(channel: Channel) -> Begin:
     channel.sock.setblocking(True)
     try:
@@ -254,11 +286,6 @@ def _wait_for_begin(channel: Channel) -> Begin:
     if received is None or not isinstance(received[0], Begin):
         os._exit(1)
     return received[0]
-
-
-def _read_journal(descriptor: int) -> list[str]:
-    size = os.fstat(descriptor).st_size
-    return os.pread(descriptor, size, 0).decode("utf-8", "surrogateescape").splitlines()
 
 
 def _ignore(number: int, frame: object) -> None:

@@ -7,31 +7,34 @@ import_application. `check` is `runner check`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
 import time
 from typing import NamedTuple
 
-from runner.errors import RunnerError, UsageError
+from runner.errors import BootError, RunnerError, UsageError
 from runner.freshness.bytecode import Bytecode
 from runner.freshness.recorder import Recorder
 from runner.freshness.watch import Watch
 from runner.host.error_page import Failure
-from runner.host.loading import Target, TargetError, load
+from runner.host.loading import Target, load
 from runner.process import interpreter
+from runner.process.endings import describe_exit
 from runner.settings import Settings
 
 
 class Import(NamedTuple):
     """What the import came to: a target or a failure.
 
-    *discovery*: the target itself does not exist; *culprit*: why the process cannot be forked; *seconds* it took.
+    *fatal*: the exit code of a start that cannot succeed by an edit of the code (no such target, no such user), else 0;
+    *culprit*: why the process cannot be forked; *seconds* it took.
     """
 
     target: Target | None
     failure: Failure | None
-    discovery: bool = False
+    fatal: int = 0
     culprit: str = ""
     seconds: float = 0.0
 
@@ -46,21 +49,23 @@ def record(settings: Settings, *, inotify: bool) -> tuple[Watch, Recorder]:
 def import_application(settings: Settings, watch: Watch, recorder: Recorder) -> Import:
     """Furnish this process and import the target in it. Raises nothing: see Import.failure."""
     began = time.perf_counter()
-    target, failure, discovery = None, None, False
+    target, failure, fatal = None, None, 0
     try:
+        # Before they are read, and so that an edit of the one that is refused here is noticed.
+        _add_named_inputs(settings, watch)
         interpreter.furnish(settings)
         recorder.open()
-        _add_named_inputs(settings, watch)
         target = load(settings.target, settings.chdir, settings.interface)
     except RunnerError as error:
-        failure, discovery = Failure(str(error), str(error)), isinstance(error, TargetError | UsageError)
+        failure = Failure(str(error), str(error))
+        fatal = error.exit_code if isinstance(error, UsageError | BootError) else 0
     except BaseException as error:
         # SystemExit too: an application that ends the process while it is imported has failed, no more.
         failure = Failure.of(error)
         if isinstance(error, SyntaxError) and error.filename:
             watch.inputs.add_file(os.path.abspath(error.filename))
     recorder.settle()
-    return Import(target, failure, discovery, thread_left(), time.perf_counter() - began)
+    return Import(target, failure, fatal, thread_left(), time.perf_counter() - began)
 
 
 def thread_left() -> str:
@@ -75,13 +80,30 @@ def thread_left() -> str:
 
 
 def check(settings: Settings) -> int:
-    """`runner check`: the exit code, after one line of praise or of blame."""
+    """`runner check`: the exit code, after one line of praise or of blame, also if the import ends its process."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if not pid:
+        code = _check(settings)
+        os.write(write, b".")
+        return code
+    os.set_blocking(read, False)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    with contextlib.suppress(BlockingIOError):
+        os.close(write)
+        if os.read(read, 1):
+            return status
+    sys.stderr.write(f"runner: {settings.target}: the process {describe_exit(status)} during the import\n")
+    return 128 - status if status < 0 else status or RunnerError.exit_code
+
+
+def _check(settings: Settings) -> int:
     watch, recorder = record(settings, inotify=False)
     result = import_application(settings, watch, recorder)
     if result.failure is not None:
-        place = f" ({result.failure.where})" if result.failure.where and not result.discovery else ""
+        place = f" ({result.failure.where})" if result.failure.where and not result.fatal else ""
         sys.stderr.write(f"runner: {settings.target}: {result.failure.summary}{place}\n")
-        return UsageError.exit_code if result.discovery else RunnerError.exit_code
+        return result.fatal or RunnerError.exit_code
     kind = result.target.kind if result.target else ""
     threads = f"; {result.culprit}, so each worker will import by itself" if result.culprit else ""
     files = len(watch.inputs.files)
@@ -92,7 +114,8 @@ def check(settings: Settings) -> int:
 
 def _add_named_inputs(settings: Settings, watch: Watch) -> None:
     """What the settings name: their own file, the environment's, and `--watch`."""
-    for path in (settings.config, settings.env_file):
+    # A settings file that is not there yet may be made.
+    for path in (settings.config or os.path.join(settings.chdir, "runner.toml"), settings.env_file):
         if path:
             watch.inputs.add_file(path)
     for pattern in settings.watch:

@@ -36,6 +36,12 @@ the application's directory is put first on sys.path when ours are there."""
 
 _PDEATHSIG = 1
 
+GROUP = (
+    signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN,
+    signal.SIGTTOU,
+)  # fmt: skip
+"""Signals that a terminal or a service manager may send to the supervisor's whole group."""
+
 
 def command(*arguments: str) -> list[str]:
     """The command line of a generation."""
@@ -44,11 +50,30 @@ def command(*arguments: str) -> list[str]:
 
 def start(descriptors: Iterable[int], control: int) -> subprocess.Popen[bytes]:
     """Start a generation that finds its channel on descriptor *control*. Raises OSError (no process, no memory)."""
-    return subprocess.Popen(command(str(control)), stdin=subprocess.DEVNULL, pass_fds=[control, *descriptors])
+    arguments = command(str(control), str(os.getpid()))
+    # Blocked until the new process has its handlers: a Ctrl-C while it begins must not end it with a traceback.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP)
+    try:
+        return subprocess.Popen(arguments, stdin=subprocess.DEVNULL, pass_fds=[control, *descriptors])
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def leave_signals_to(parent: int) -> None:
+    """In the started process: what the group hears is for the supervisor, process *parent*, to obey; die with it.
+
+    A handler, not SIG_IGN, which programs started by the application would inherit.
+    """
+    for number in GROUP:
+        signal.signal(number, _ignore)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, GROUP)
+    die_with_parent(True)
+    if os.getppid() != parent:
+        os._exit(0)
 
 
 def die_with_parent(yes: bool) -> None:
-    """Ask the kernel to end this process when its parent ends, or no longer."""
+    """Ask the kernel to end this process when its parent ends, or no longer. It forgets that when the user changes."""
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(_PDEATHSIG, int(signal.SIGKILL) if yes else 0)
 
@@ -73,6 +98,7 @@ def furnish(settings: Settings) -> None:
     if settings.umask is not None:
         os.umask(settings.umask)
     drop_privileges(settings.user, settings.group)
+    die_with_parent(True)
     sys.path.insert(0, settings.chdir)
     sys.argv = ["runner", "serve", settings.target]
 
@@ -122,3 +148,7 @@ def drop_privileges(user: str | None, group: str | None) -> None:
             os.environ.update(HOME=account.pw_dir, USER=account.pw_name, LOGNAME=account.pw_name)
     except OSError as error:
         raise BootError(f"cannot become {user or ''}:{group or ''}: {error.strerror}; start as root") from error
+
+
+def _ignore(number: int, frame: object) -> None:
+    """Wakes whoever waits; the rest is said by messages."""

@@ -19,6 +19,10 @@ FIRST_DELAY = 0.1
 LONGEST_DELAY = 5.0
 HEALTHY = 30.0
 """Seconds after which an earlier crash no longer counts."""
+SLOW = 1.0
+"""Seconds of importing after which somebody else looks whether what was read is still what is there."""
+PATIENT = 5.0
+"""Seconds of importing after which a wish for a reload no longer waits for the import to end."""
 
 
 class Phase(Enum):
@@ -65,15 +69,21 @@ LIFE |= {
 
 @dataclass
 class Generation:
-    """One generation. *deadline*: when a leaving one is killed (monotonic seconds, 0.0: not yet set)."""
+    """One generation, started at *since*. *deadline*: when a leaving one is killed, 0.0: not set (monotonic seconds).
+
+    *deaf*: given up while it was still importing, so it hears no message; *lookout*: somebody watches what it reads.
+    """
 
     number: int
+    since: float = 0.0
     phase: Phase = Phase.LOADING
     broken: bool = False
     kept: bool = False
     solo: bool = False
     aftermath: bool = False
     told: bool = False
+    deaf: bool = False
+    lookout: bool = False
     deadline: float = 0.0
 
 

@@ -11,34 +11,45 @@ follow sd_listen_fds(3); a listening socket on descriptor 0 is FastCGI 1.0 secti
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import grp
+import ipaddress
 import os
 import pwd
+import secrets
 import socket
 import stat
+import sys
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from runner.errors import BootError
+from runner.process.locks import HeldError, hold, release
 from runner.settings import Address, Settings, parse_address
 
 _FIRST = 3
 """The first descriptor of systemd's socket activation."""
+_LONGEST = 108
+"""Bytes of a socket's path with the zero at its end, unix(7)."""
 
 
 class Listener(NamedTuple):
-    """A bound socket and the front that speaks on it ("fastcgi" or "http")."""
+    """A bound socket and the front that speaks on it ("fastcgi" or "http").
+
+    *peers*: the only addresses that may connect, e.g. ("127.0.0.1",); empty for anybody.
+    """
 
     sock: socket.socket
     front: str
     text: str
     lock: int | None = None
+    peers: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:
         """For people: "http://127.0.0.1:8000/" or "unix:/run/shop.sock (FastCGI)"."""
-        return f"http://{self.text}/" if self.front == "http" and ":/" not in self.text else f"{self.text} ({self.front})"
+        if self.front == "http" and ":/" not in self.text:
+            return f"http://{self.text}/"
+        return f"{self.text} ({self.front})"
 
 
 def open_listeners(settings: Settings, environ: Mapping[str, str], *, explicit: bool) -> list[Listener]:
@@ -46,19 +57,51 @@ def open_listeners(settings: Settings, environ: Mapping[str, str], *, explicit: 
 
     Raises BootError, with nothing left open or on disk.
     """
+    peers = parse_peers(environ.get("FCGI_WEB_SERVER_ADDRS", ""))
     opened: list[Listener] = []
     try:
         if not explicit:
             opened = _inherited(environ)
-            if opened:
-                return opened
-        for front, addresses in (("fastcgi", settings.fastcgi), ("http", settings.http)):
-            for text in addresses:
-                opened.append(_open(front, text, parse_address(text, settings.chdir), settings))
+        if not opened:
+            for front, addresses in (("fastcgi", settings.fastcgi), ("http", settings.http)):
+                for text in addresses:
+                    opened.append(_open(front, text, parse_address(text, settings.chdir), settings))
     except BaseException:
         close_listeners(opened)
         raise
-    return opened
+    return [each._replace(peers=peers) if _is_for(peers, each) else each for each in opened]
+
+
+def parse_peers(text: str) -> tuple[str, ...]:
+    """The addresses of FCGI_WEB_SERVER_ADDRS, "127.0.0.1,10.0.0.7"; IPv6 ones are understood as well.
+
+    Raises BootError: a list nobody understands must not become "anybody". FastCGI 1.0 section 3.2.
+    """
+    try:
+        return tuple(str(ipaddress.ip_address(each.strip())) for each in text.split(",")) if text else ()
+    except ValueError as error:
+        raise BootError(f"FCGI_WEB_SERVER_ADDRS: {error}; write for example 127.0.0.1,10.0.0.7, or unset it") from error
+
+
+def _is_for(peers: tuple[str, ...], listener: Listener) -> bool:
+    # A unix socket has its own guard, the mode of its file, and its peers no address (php-fpm's reading of the rule).
+    return bool(peers) and listener.front == "fastcgi" and listener.sock.family != socket.AF_UNIX
+
+
+def fill_standard_streams() -> None:
+    """Have something on descriptors 0 to 2, for this process and those it starts.
+
+    FastCGI 1.0 section 2.2 starts an application with 1 and 2 closed. The next socket would get such a number, and
+    every print() would then write into somebody's answer.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+            os.set_inheritable(number, True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115 - as long as we live
 
 
 def close_listeners(listeners: list[Listener]) -> None:
@@ -71,8 +114,7 @@ def close_listeners(listeners: list[Listener]) -> None:
                 # The lock is still held, so nobody else can have bound this name meanwhile.
                 if stat.S_ISSOCK(os.lstat(path).st_mode):
                     os.unlink(path)
-                os.unlink(path + ".lock")
-            os.close(listener.lock)
+            release(path + ".lock", listener.lock)
 
 
 def _inherited(environ: Mapping[str, str]) -> list[Listener]:
@@ -108,56 +150,51 @@ def _open(front: str, text: str, address: Address, settings: Settings) -> Listen
 def _bind_unix(front: str, path: str, settings: Settings) -> Listener:
     lock = _lock(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    beside = f"{path}.{os.getpid()}"
+    # A short name, for the kernel allows no more than 107 bytes, in the same directory, for rename(2) to be one step.
+    beside = os.path.join(os.path.dirname(path), f".{secrets.token_hex(4)}")
     try:
         _refuse_others(path)
         # On Linux the file takes its mode from the unbound socket, so it is never open wider than asked.
         os.fchmod(sock.fileno(), settings.socket_mode)
         before = os.umask(0o777 & ~settings.socket_mode)
         try:
-            sock.bind(beside if len(os.fsencode(beside)) < 108 else path)
+            _bind(sock, beside)
         finally:
             os.umask(before)
-        if os.path.exists(beside):
-            _give_away(beside, settings)
-            os.rename(beside, path)
-        else:
-            _give_away(path, settings)
+        _give_away(beside, settings)
         sock.listen(settings.backlog)
-    except OSError as error:
+        os.rename(beside, path)
+    except BaseException as error:
         sock.close()
-        os.close(lock)
-        raise BootError(f"cannot listen on unix:{path}: {error.strerror}; {_remedy(error)}") from error
-    except BootError:
-        sock.close()
-        os.close(lock)
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+        release(path + ".lock", lock)
+        if isinstance(error, OSError):
+            raise BootError(f"cannot listen on unix:{path}: {error.strerror}; {_remedy(error)}") from error
         raise
     return Listener(sock, front, f"unix:{path}", lock)
+
+
+def _bind(sock: socket.socket, path: str) -> None:
+    if len(os.fsencode(path)) < _LONGEST:
+        sock.bind(path)
+        return
+    directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        sock.bind(f"/proc/self/fd/{directory}/{os.path.basename(path)}")
+    finally:
+        os.close(directory)
 
 
 def _lock(path: str) -> int:
     """Hold the right to the name *path*; the kernel gives it back whatever way we end."""
     try:
-        descriptor = os.open(path + ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        return hold(path + ".lock", 0o600)
+    except HeldError as error:
+        remedy = "stop it, or choose another path"
+        raise BootError(f"unix:{path} is already served by process {error.owner}; {remedy}") from error
     except OSError as error:
         raise BootError(f"cannot listen on unix:{path}: {error.strerror}; {_remedy(error)}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        owner = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
-        os.close(descriptor)
-        raise BootError(f"unix:{path} is already served by process {owner}; stop it, or choose another path") from error
-    try:
-        same = os.stat(path + ".lock").st_ino == os.fstat(descriptor).st_ino
-    except FileNotFoundError:
-        same = False
-    if not same:
-        # Its last owner removed the file between our open and our lock: what we hold is a name nobody else sees.
-        os.close(descriptor)
-        return _lock(path)
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-    return descriptor
 
 
 def _refuse_others(path: str) -> None:
@@ -224,4 +261,6 @@ def _remedy(error: OSError) -> str:
             return "choose a port above 1023 or a directory you may write to"
         case 2:
             return "create the directory first"
+        case 17 | 20 | 21 | 40:
+            return "choose another path"
     return "check the address"

@@ -16,15 +16,20 @@ from typing import Any, NamedTuple
 from runner.errors import RunnerError
 
 _SIZE = 1 << 17
+"""Bytes of the largest datagram that is read whole; the kernel's default buffers hold one of that size."""
 _DESCRIPTORS = 8
-TEXT = 20_000
-"""Characters of free text (a traceback, a list of paths) that a message may carry."""
+_TEXT, _ITEMS = 500, 20
+"""To what a text (in characters) and a list are cut in a message that would otherwise be too large to be read."""
+
+
+LOOKOUT = -2
+"""The slot of a process that is to look out, neither to fork workers nor to be one."""
 
 
 class Begin(NamedTuple):
     """supervisor -> generation: what to import, and how. Descriptors are numbers, inherited over exec.
 
-    *slot*: -1 for a generation that forks its workers, else this process is itself the worker of that slot.
+    *slot*: -1 for a generation that forks its workers, LOOKOUT, else this process is itself the worker of that slot.
     *aftermath*: "" or why the previous attempt's process died; then nothing is imported and this is the error shown.
     """
 
@@ -38,9 +43,10 @@ class Begin(NamedTuple):
 
 
 class Fork(NamedTuple):
-    """supervisor -> generation: fork the worker of this slot; its channel comes along as a descriptor."""
+    """supervisor -> generation: fork the worker of *slot*, known as *key*; its channel comes along as a descriptor."""
 
     slot: int
+    key: int
 
 
 class Keep(NamedTuple):
@@ -68,13 +74,12 @@ class Loaded(NamedTuple):
 class Broken(NamedTuple):
     """generation -> supervisor: the import failed; this generation answers with the error. *where* is file:line.
 
-    *discovery*: the target itself does not exist, which at the first start is a usage error.
+    *fatal*: the exit code if this is the first start (the target does not exist, the user is unknown), else 0.
     """
 
     summary: str
-    text: str
     where: str
-    discovery: bool
+    fatal: int
     files: int
     culprit: str
     milliseconds: float
@@ -94,9 +99,9 @@ class Stale(NamedTuple):
 
 
 class Forked(NamedTuple):
-    """generation -> supervisor: the worker of *slot* is process *pid*, or could not be made (*error*)."""
+    """generation -> supervisor: the worker known as *key* is process *pid*, or could not be made (*error*)."""
 
-    slot: int
+    key: int
     pid: int
     error: str
 
@@ -130,8 +135,11 @@ MESSAGES: dict[str, type[Any]] = {
 
 
 def serialize(message: Message) -> bytes:
-    """One datagram."""
-    return json.dumps([type(message).__name__, *message], separators=(",", ":")).encode()
+    """One datagram. What is told may be cut if it is enormous; what is ordered (Begin) never is."""
+    data = _encode(message)
+    if len(data) <= _SIZE or isinstance(message, Begin):
+        return data
+    return _encode(type(message)(*map(_cut, message)))
 
 
 def parse(data: bytes) -> Message:
@@ -145,10 +153,14 @@ def parse(data: bytes) -> Message:
 
 
 class Channel:
-    """One end of a pair of sockets between two processes; blocking to send, never blocking to receive."""
+    """One end of a pair of sockets between two processes; receiving never waits.
 
-    def __init__(self, sock: socket.socket) -> None:
+    *patience*: seconds that sending may wait while the other end has not read what it was sent before.
+    """
+
+    def __init__(self, sock: socket.socket, patience: float = 5.0) -> None:
         self.sock = sock
+        self._patience = patience
         sock.setblocking(False)
 
     def fileno(self) -> int:
@@ -156,9 +168,9 @@ class Channel:
         return self.sock.fileno()
 
     def send(self, message: Message, *descriptors: int) -> bool:
-        """Send; False if the other end is gone. Never blocks for long: the other end always reads."""
+        """Send; False if the other end is gone, or has read nothing for so long that it might as well be."""
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
-        self.sock.settimeout(5.0)
+        self.sock.settimeout(self._patience)
         try:
             self.sock.sendmsg([serialize(message)], rights)
         except OSError:
@@ -168,9 +180,10 @@ class Channel:
         return True
 
     def receive(self) -> tuple[Message, list[int]] | None:
-        """The next message and its descriptors, None if there is none now. Raises EOFError when the other end is gone."""
+        """The next message and its descriptors, None if there is none now. Raises EOFError: the other end is gone."""
+        room = socket.CMSG_SPACE(_DESCRIPTORS * 4)
         try:
-            data, ancillary, _, _ = self.sock.recvmsg(_SIZE, socket.CMSG_SPACE(_DESCRIPTORS * 4), socket.MSG_CMSG_CLOEXEC)
+            data, ancillary, _, _ = self.sock.recvmsg(_SIZE, room, socket.MSG_CMSG_CLOEXEC)
         except (BlockingIOError, InterruptedError):
             return None
         except OSError as error:
@@ -186,9 +199,22 @@ class Channel:
 
 
 def pair() -> tuple[Channel, socket.socket]:
-    """Our end, and the other one's to give away."""
+    """The supervisor's end, which waits for nobody, and the other one's to give away."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    return Channel(ours), theirs
+    return Channel(ours, 0.0), theirs
+
+
+def _encode(message: Message) -> bytes:
+    return json.dumps([type(message).__name__, *message], separators=(",", ":")).encode()
+
+
+def _cut(value: Any) -> Any:
+    match value:
+        case str():
+            return value if len(value) <= _TEXT else value[:_TEXT] + " …"
+        case list():
+            return [_cut(item) for item in value[:_ITEMS]]
+    return value
 
 
 def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:

@@ -13,7 +13,7 @@ from runner.request import Answer, Request
 from runner.settings import Settings
 
 _TEXT = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]
-_LOCAL = ("127.", "::1", "::ffff:127.")
+_LOCAL = ("127.", "::ffff:127.")
 
 
 class OwnPages:
@@ -36,7 +36,7 @@ class OwnPages:
             return Answer(200, _TEXT, b"pong\n")
         if path == self._status:
             peer = request.variables.get("REMOTE_ADDR", "")
-            if peer and not peer.startswith(_LOCAL):
+            if peer not in ("", "::1") and not peer.startswith(_LOCAL):
                 return Answer(404, _TEXT, b"Nothing is served at this path.\n")
             return Answer(200, [("Content-Type", "application/json"), _TEXT[1]], self._report())
         return None

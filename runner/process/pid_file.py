@@ -6,11 +6,10 @@ owner only; a symbolic link is never followed; removed at the end only by who wr
 
 from __future__ import annotations
 
-import fcntl
-import os
 from types import TracebackType
 
 from runner.errors import BootError
+from runner.process.locks import HeldError, hold, release
 
 
 class PidFile:
@@ -24,23 +23,15 @@ class PidFile:
         if self._path is None:
             return self
         try:
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-            self._descriptor = os.open(self._path, flags, 0o644)
+            self._descriptor = hold(self._path, 0o644)
+        except HeldError as error:
+            raise BootError(f"already running as process {error.owner} ({self._path}); stop that one first") from error
         except OSError as error:
             raise BootError(f"cannot write --pid-file {self._path}: {error.strerror}; choose another path") from error
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            owner = os.pread(self._descriptor, 20, 0).decode("ascii", "replace").strip()
-            os.close(self._descriptor)
-            raise BootError(f"already running as process {owner} ({self._path}); stop that one first") from error
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._path is not None:
-            os.unlink(self._path)
-            os.close(self._descriptor)
+            release(self._path, self._descriptor)

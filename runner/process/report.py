@@ -39,6 +39,7 @@ class Ledger:
         self.files = 0
         self.error = ""
         self.crashes = 0
+        self.kills = 0
         self.notes: list[str] = []
         self._settings = settings
         self._addresses = addresses
@@ -114,4 +115,4 @@ class Ledger:
         rows = [scoreboard.row(slot) for slot in range(max(roster.wanted, self._settings.workers))]
         shown = (Counter.REQUESTS, Counter.REDIRECTS, Counter.EXEMPT, Counter.REFUSED, Counter.CUT)
         counters = {counter.name.lower(): sum(row.get(counter) for row in rows) for counter in shown}
-        return counters | {"crashes": self.crashes, "reloads": self._reloads}
+        return counters | {"crashes": self.crashes, "kills": self.kills, "reloads": self._reloads}

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from runner.process.life import LIFE, Backoff, Fact, Generation, Phase, Worker
+from runner.process.life import LIFE, PATIENT, SLOW, Backoff, Fact, Generation, Phase, Worker
 
 
 class Start(NamedTuple):
@@ -61,12 +61,19 @@ class KeepGeneration(NamedTuple):
     number: int
 
 
+class LookOut(NamedTuple):
+    """Have somebody watch what this generation has read, for it is importing for a long time."""
+
+    number: int
+
+
 class Finish(NamedTuple):
     """Nobody is left: end the supervisor."""
 
 
 Order = (
-    Start | ForkWorker | RetireWorker | KillWorker | RetireGeneration | KillGeneration | KeepGeneration | Finish
+    Start | LookOut | KeepGeneration | RetireGeneration | KillGeneration
+    | ForkWorker | RetireWorker | KillWorker | Finish
 )
 
 
@@ -100,7 +107,6 @@ class Roster:
         """The application is imported and fresh."""
         generation = self._step(number, Fact.LOADED)
         generation.solo = solo
-        self.starts.forgive()
         self._replace_before(number)
 
     def note_broken(self, number: int, *, solo: bool) -> None:
@@ -125,6 +131,7 @@ class Roster:
         """Files of this generation changed. A save is what everybody who failed was waiting for."""
         before = self.generations[number].phase
         if self._step(number, Fact.STALE).phase is not before:
+            self.generations[number].deaf = before is Phase.LOADING
             self.due = True
             self.starts.forgive()
             for backoff in self.slots.values():
@@ -135,15 +142,23 @@ class Roster:
         generation = self.generations[number]
         before = generation.phase
         self._step(number, Fact.GONE)
-        if before in (Phase.LOADING, Phase.LIVE, Phase.OUTDATED, Phase.ASIDE):
-            self.due = True
         if before is Phase.LOADING:
+            self.due = True
             self.starts.fail(now, free=0)
-            last_good, current = self._last_good(), self.current()
-            if self.keep and last_good is not None:
-                last_good.kept = True
-            else:
-                self.explain = not generation.aftermath and not (current is not None and current.aftermath)
+            self._keep_last_good()
+            # One that explains the death, and watches for the fix, is enough; a stale one watches no longer.
+            explained = any(g.aftermath and g.phase in (Phase.LIVE, Phase.ASIDE) for g in self.generations.values())
+            self.explain = not generation.aftermath and not explained
+        elif before in (Phase.LIVE, Phase.OUTDATED, Phase.ASIDE):
+            self.due = True
+            self.starts.fail(now, free=1)
+
+    def note_unstarted(self, number: int, now: float) -> None:
+        """There was no process to be had for this generation."""
+        self._step(number, Fact.GONE)
+        self.due = True
+        self.starts.fail(now, free=0)
+        self._keep_last_good()
 
     def note_forking(self, number: int, slot: int, now: float) -> int:
         """A worker was ordered; its key."""
@@ -167,10 +182,13 @@ class Roster:
         if not worker.leaving and not self.stopping:
             self.slots.setdefault(worker.slot, Backoff()).fail(now, free=1)
 
-    def note_reload(self) -> None:
-        """Somebody asked for a new generation."""
+    def note_reload(self, now: float) -> None:
+        """Somebody asked for a new generation. An import that seems to hang is given up for it."""
         self.due = True
         self.starts.forgive()
+        loading = self.loading()
+        if loading is not None and now - loading.since >= PATIENT:
+            self._step(loading.number, Fact.REPLACED).deaf = True
 
     def note_stop(self, now: float, *, fast: bool) -> None:
         """Somebody asked for the end; *fast* the second time or by wish."""
@@ -195,6 +213,7 @@ class Roster:
         moments = [w.deadline for w in self.workers.values() if w.deadline and not w.killed]
         moments += [g.deadline for g in self.generations.values() if g.deadline and g.phase is Phase.LEAVING]
         moments += [b.not_before for b in self.slots.values() if b.not_before > now]
+        moments += [g.since + SLOW for g in self.generations.values() if g.phase is Phase.LOADING and not g.lookout]
         if self.due and self.starts.not_before > now:
             moments.append(self.starts.not_before)
         return min(moments, default=None)
@@ -214,12 +233,18 @@ class Roster:
         return next((g for g in self.generations.values() if g.phase is Phase.LOADING), None)
 
     def _decide_start(self, now: float) -> list[Order]:
-        if self.loading() is not None or not (self.explain or (self.due and now >= self.starts.not_before)):
+        loading = self.loading()
+        if loading is not None:
+            if loading.lookout or now < loading.since + SLOW:
+                return []
+            loading.lookout = True
+            return [LookOut(loading.number)]
+        if not (self.explain or (self.due and now >= self.starts.not_before)):
             return []
         aftermath, self.explain = self.explain, False
         self.due = self.due and aftermath
         self._numbers += 1
-        self.generations[self._numbers] = Generation(self._numbers, aftermath=aftermath)
+        self.generations[self._numbers] = Generation(self._numbers, now, aftermath=aftermath)
         return [Start(self._numbers, aftermath)]
 
     def _decide_workers(self, now: float) -> list[Order]:
@@ -257,10 +282,10 @@ class Roster:
         for worker in self.workers.values():
             if not worker.leaving:
                 orders.append(self._retire(worker, now))
-            if now >= self.stop_deadline and not worker.killed:
+            worker.deadline = min(worker.deadline, self.stop_deadline)
+            if now >= worker.deadline and not worker.killed:
                 worker.killed = True
-                orders.append(KillWorker(worker.key, "the end is now"))
-            worker.deadline = min(worker.deadline or self.stop_deadline, self.stop_deadline)
+                orders.append(KillWorker(worker.key, "it is still busy, and the time to stop is over"))
         alive = [g for g in self.generations.values() if g.phase is not Phase.GONE]
         if not self.workers:
             for generation in alive:
@@ -276,6 +301,8 @@ class Roster:
         generation.phase = Phase.LEAVING
         if not generation.told:
             generation.told = True
+            if generation.deaf:
+                return [KillGeneration(generation.number)]
             generation.deadline = now + 1.0
             return [RetireGeneration(generation.number)]
         if generation.deadline and now >= generation.deadline:
@@ -294,6 +321,11 @@ class Roster:
         for generation in self.generations.values():
             if generation.number < number and generation.phase in (phases or Phase):
                 generation.phase = LIFE[generation.phase, Fact.REPLACED]
+
+    def _keep_last_good(self) -> None:
+        last_good = self._last_good()
+        if self.keep and last_good is not None:
+            last_good.kept = True
 
     def _last_good(self) -> Generation | None:
         good = [g for g in self.generations.values() if g.phase in (Phase.LIVE, Phase.OUTDATED) and not g.broken]

@@ -3,8 +3,9 @@
 Counting through messages would cost a system call a request; here a number costs a store. A row belongs to a slot and
 outlives its workers, so counters go on over reloads.
 
-Laws: one writer a row; a reader may see numbers of two moments, which is good enough for a status and for a deadline
-that is checked again. Start at Row.
+Laws: a worker that leaves still counts in its row, but what is going on there is said by its successor alone (PID tells
+who that is); a reader may see numbers of two moments, which is good enough for a status and for a deadline that is
+checked again. Start at Row.
 """
 
 from __future__ import annotations

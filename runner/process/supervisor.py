@@ -14,31 +14,28 @@ from __future__ import annotations
 import os
 import selectors
 import signal
-import socket
 import time
 from collections.abc import Callable
 
-from runner.errors import RunnerError, UsageError
+from runner.errors import BootError, RunnerError, UsageError
 from runner.log import Log
 from runner.process import interpreter, messages, roster
 from runner.process.banner import Banner
 from runner.process.chronicle import Chronicle
 from runner.process.control import Desk, Question, default_path
-from runner.process.crew import Crew, Hand, Station, describe_exit, send_signal
+from runner.process.crew import Crew, Hand, Station, send_signal
+from runner.process.endings import describe_exit
 from runner.process.life import Phase
 from runner.process.listeners import Listener, close_listeners, open_listeners
 from runner.process.messages import Message
+from runner.process.obituary import Obituary
 from runner.process.overdue import Overdue
 from runner.process.pid_file import PidFile
 from runner.process.report import Ledger
 from runner.process.roster import Roster
 from runner.process.scoreboard import Scoreboard
+from runner.process.signals import Signals
 from runner.settings import Resolved, Settings
-
-_SIGNALS = (
-    signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU,
-    signal.SIGCHLD,
-)  # fmt: skip
 
 _FIXED = ("http", "fastcgi", "control", "pid_file", "target", "user", "group")
 """Settings that a running supervisor cannot change."""
@@ -51,26 +48,29 @@ def serve(resolved: Resolved, reread: Callable[[], Resolved]) -> int:
     """
     settings = resolved.settings
     explicit = any(resolved.sources[name] != "default" for name in ("http", "fastcgi"))
-    listeners = open_listeners(settings, os.environ, explicit=explicit)
-    try:
-        with PidFile(settings.pid_file):
-            desk = Desk(settings.control or default_path())
-            try:
-                return _Supervisor(settings, reread, listeners, desk).run()
-            finally:
-                desk.close()
-    finally:
-        close_listeners(listeners)
+    with Signals() as signals, PidFile(settings.pid_file):
+        listeners = open_listeners(settings, os.environ, explicit=explicit)
+        try:
+            with Desk(settings.control or default_path()) as desk:
+                return _Supervisor(settings, reread, listeners, desk, signals).run()
+        finally:
+            close_listeners(listeners)
 
 
 class _Supervisor:
     def __init__(
-        self, settings: Settings, reread: Callable[[], Resolved], listeners: list[Listener], desk: Desk
+        self,
+        settings: Settings,
+        reread: Callable[[], Resolved],
+        listeners: list[Listener],
+        desk: Desk,
+        signals: Signals,
     ) -> None:
         addresses = [listener.address for listener in listeners]
         self._settings = settings
         self._reread = reread
         self._desk = desk
+        self._signals = signals
         self._log = Log("supervisor", settings.log_level, settings.log_format)
         self._roster = Roster(settings.workers, settings.graceful_timeout, settings.on_broken == "keep")
         self._scoreboard = Scoreboard()
@@ -79,22 +79,18 @@ class _Supervisor:
         self._ledger = Ledger(settings, addresses)
         self._chronicle = Chronicle(self._log, self._ledger, Banner(settings, addresses, self._log), settings)
         self._overdue = Overdue(self._crew, self._scoreboard, self._kill)
-        self._deaths: dict[int, str] = {}
-        self._unexplained: dict[int, int] = {}
+        self._obituary = Obituary(self._chronicle.crashed)
+        self._death = ""
         self._finished = False
         self._fatal: RunnerError | None = None
 
     def run(self) -> int:
         """The loop. Returns the exit code."""
         interpreter.become_subreaper()
-        receiver, sender = socket.socketpair()
-        receiver.setblocking(False)
-        sender.setblocking(False)
-        for number in _SIGNALS:
-            signal.signal(number, lambda number, frame: None)
-        signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
-        self._selector.register(receiver, selectors.EVENT_READ, lambda: self._hear_signals(receiver))
-        self._selector.register(self._desk.sock, selectors.EVENT_READ, self._welcome)
+        self._selector.register(self._signals, selectors.EVENT_READ, self._hear_signals)
+        self._desk.attend(self._selector, self._answer)
+        if os.geteuid() == 0 and self._settings.user is None:
+            self._log.warning("the application runs as root; name another user by --user")
         try:
             while not self._finished:
                 self._decide()
@@ -102,7 +98,6 @@ class _Supervisor:
                     key.data()
                 self._overdue.look(self._settings.timeout)
         finally:
-            signal.set_wakeup_fd(-1)
             self._crew.kill_all()
         if self._fatal is not None:
             raise self._fatal
@@ -120,9 +115,9 @@ class _Supervisor:
         wanted = [moment for moment in moments if moment is not None]
         return max(0.0, min(wanted) - now) if wanted else None
 
-    def _hear_signals(self, receiver: socket.socket) -> None:
-        for number in receiver.recv(4096):
-            self._hear_signal(signal.Signals(number))
+    def _hear_signals(self) -> None:
+        for number in self._signals.take():
+            self._hear_signal(number)
 
     def _hear_signal(self, number: signal.Signals) -> None:
         match number:
@@ -137,10 +132,11 @@ class _Supervisor:
                     hand.channel.send(messages.Reopen())
             case signal.SIGTTIN | signal.SIGTTOU:
                 self._roster.note_scale(1 if number is signal.SIGTTIN else -1)
-                self._log.info(f"{number.name}: {self._roster.wanted} workers wanted")
+                wanted = self._roster.wanted
+                self._log.info(f"{number.name}: {wanted} worker{'s' if wanted > 1 else ''} wanted")
             case signal.SIGCHLD:
                 for pid, code in self._crew.reap().items():
-                    self._explain(pid, code)
+                    self._hear_end(pid, code)
 
     def _stop(self, why: str, *, fast: bool) -> None:
         if not self._roster.stopping:
@@ -150,27 +146,15 @@ class _Supervisor:
     def _reload(self, who: str) -> None:
         self._chronicle.note_request(who)
         self._reread_settings()
-        self._roster.note_reload()
+        self._roster.note_reload(time.monotonic())
 
     # ---- people ---------------------------------------------------------------------------------------------
-
-    def _welcome(self) -> None:
-        client = self._desk.accept()
-        if client is not None:
-            self._selector.register(client, selectors.EVENT_READ, lambda: self._listen_to(client))
-
-    def _listen_to(self, client: socket.socket) -> None:
-        number = client.fileno()
-        question = self._desk.read(client)
-        if question is not None or client.fileno() < 0:
-            self._selector.unregister(number)
-        if question is not None:
-            self._answer(question)
 
     def _answer(self, question: Question) -> None:
         match question.command.get("command"):
             case "whoami":
-                question.answer({"target": self._settings.target, "directory": self._settings.chdir, "pid": os.getpid()})
+                settings = self._settings
+                question.answer({"target": settings.target, "directory": settings.chdir, "pid": os.getpid()})
             case "status":
                 pids = {hand.key: hand.pid for hand in self._crew.hands.values()}
                 question.answer(self._ledger.report(self._roster, self._scoreboard, pids))
@@ -210,16 +194,23 @@ class _Supervisor:
                 self._crew.stations[number].popen.kill()
             case roster.KeepGeneration(number):
                 self._keep(number)
+            case roster.LookOut(number) if self._settings.reload != "off":
+                self._look_out(number)
             case roster.Finish():
                 self._finished = True
 
     def _start(self, number: int, *, aftermath: bool) -> None:
-        death = self._deaths.pop(number - 1, "ended") if aftermath else ""
         try:
-            self._crew.start(number, self._settings, death, self._hear, self._gone)
+            self._crew.start(number, self._settings, self._death if aftermath else "", self._hear, self._gone)
         except OSError as error:
             self._log.error(f"cannot start generation {number}: {error.strerror}; trying again")
-            self._roster.note_generation_gone(number, time.monotonic())
+            self._roster.note_unstarted(number, time.monotonic())
+
+    def _look_out(self, number: int) -> None:
+        try:
+            self._crew.look_out(number, self._settings, self._hear)
+        except OSError as error:
+            self._log.warning(f"cannot look out for changes during the import: {error.strerror}")
 
     def _fork(self, number: int, slot: int, *, solo: bool) -> None:
         key = self._roster.note_forking(number, slot, time.monotonic())
@@ -241,6 +232,8 @@ class _Supervisor:
 
     def _kill(self, hand: Hand, reason: str) -> None:
         self._log.warning(f"worker {hand.slot} (process {hand.pid}) is killed: {reason}")
+        self._ledger.kills += 1
+        hand.killed = True
         send_signal(hand.pid, signal.SIGKILL)
 
     # ---- what the processes say -----------------------------------------------------------------------------
@@ -249,6 +242,7 @@ class _Supervisor:
         """A generation speaks."""
         match message:
             case messages.Loaded():
+                self._crew.end_lookout(station.number)
                 self._chronicle.loaded(message)
                 self._roster.note_loaded(station.number, solo=bool(message.culprit))
             case messages.Broken():
@@ -257,36 +251,40 @@ class _Supervisor:
                 self._chronicle.note_void(paths)
                 self._roster.note_unborn(station.number, time.monotonic())
             case messages.Stale(paths):
-                self._hear_stale(station, paths)
-            case messages.Forked(slot, pid, error):
-                self._hear_forked(station.number, slot, pid, error)
+                self._hear_stale(station.number, paths)
+            case messages.Forked(key, pid, error):
+                self._hear_forked(key, pid, error)
             case messages.Reaped(pid, status):
-                self._explain(pid, os.waitstatus_to_exitcode(status))
+                self._hear_end(pid, os.waitstatus_to_exitcode(status))
 
     def _hear_broken(self, station: Station, message: messages.Broken) -> None:
-        if message.discovery and station.number == 1:
-            self._fatal = UsageError(message.summary)
+        self._crew.end_lookout(station.number)
+        if message.fatal and station.number == 1:
+            self._fatal = (UsageError if message.fatal == UsageError.exit_code else BootError)(message.summary)
             self._finished = True
             return
         self._roster.note_broken(station.number, solo=bool(message.culprit))
         current = self._roster.current()
         self._chronicle.broken(station.number, message, current.number if current and current.kept else None)
 
-    def _hear_stale(self, station: Station, paths: list[str]) -> None:
+    def _hear_stale(self, number: int, paths: list[str]) -> None:
+        """Told by a generation, or by a worker that imported by itself; of a kept one it is no news."""
+        generation = self._roster.generations.get(number)
+        if generation is None or generation.kept:
+            return
         current = self._roster.current()
-        if current is not None and station.number >= current.number:
+        if current is not None and number >= current.number:
             self._chronicle.note_change(paths)
-        if self._settings.config in paths:
+        if (self._settings.config or os.path.join(self._settings.chdir, "runner.toml")) in paths:
             self._reread_settings()
-        self._roster.note_stale(station.number)
+        self._roster.note_stale(number)
 
-    def _hear_forked(self, number: int, slot: int, pid: int, error: str) -> None:
-        for worker in self._roster.workers.values():
-            hand = self._crew.hands.get(worker.key)
-            if worker.generation == number and worker.slot == slot and hand is not None and not hand.pid:
-                hand.pid = pid
+    def _hear_forked(self, key: int, pid: int, error: str) -> None:
+        self._obituary.named(key, pid)
+        if key in self._crew.hands:
+            self._crew.hands[key].pid = pid
         if error:
-            self._log.warning(f"worker {slot}: {error}; trying again")
+            self._log.once_a_minute("fork", f"{error}; trying again")
 
     def _hear_worker(self, hand: Hand, message: Message) -> None:
         """A worker speaks."""
@@ -294,14 +292,18 @@ class _Supervisor:
             case messages.Ready(pid):
                 hand.pid = pid
                 number = self._roster.workers[hand.key].generation
-                first = not any(w.ready for w in self._roster.workers.values() if w.generation == number)
                 self._roster.note_ready(hand.key)
                 generation = self._roster.generations.get(number)
-                if first:
-                    self._chronicle.ready(number, broken=generation is not None and generation.broken)
+                broken = generation is not None and generation.broken
+                self._chronicle.ready(number, broken=broken, due=self._roster.due)
+            case messages.Stale(paths):
+                self._hear_stale(self._roster.workers[hand.key].generation, paths)
             case messages.Retiring(reason):
-                self._log.info(f"worker {hand.slot} (process {hand.pid}) retires: {reason}")
                 self._roster.note_retiring(hand.key, time.monotonic())
+                # A signal to the whole group has reached us as well, and then it is no decision of this worker alone.
+                self._hear_signals()
+                if not self._roster.stopping:
+                    self._log.info(f"worker {hand.slot} (process {hand.pid}) retires: {reason}")
             case messages.Broken(summary=summary):
                 self._log.error(f"worker {hand.slot} could not import the application: {summary}")
 
@@ -311,7 +313,7 @@ class _Supervisor:
         generation = self._roster.generations.get(station.number)
         phase = Phase.GONE if generation is None or self._roster.stopping else generation.phase
         if phase is Phase.LOADING:
-            self._deaths[station.number] = how
+            self._death = how
             self._log.error(f"generation {station.number} {how} during the import; see what it wrote above")
             self._crew.keep_journal(station)
         else:
@@ -322,21 +324,21 @@ class _Supervisor:
             self._roster.note_generation_gone(station.number, time.monotonic())
 
     def _lost(self, hand: Hand) -> None:
-        """A worker's process has ended. How, its parent will say in a moment; its replacement does not wait for that."""
+        """A worker's process has ended. Its parent will say how; its replacement does not wait for that."""
         worker = self._roster.workers[hand.key]
         code = self._crew.discharge(hand)
-        if not worker.leaving and not self._roster.stopping:
-            self._unexplained[hand.pid] = hand.slot
+        if not worker.leaving and not self._roster.stopping and not hand.killed:
+            self._obituary.lost(hand.key, hand.slot, hand.pid)
             if code is not None:
-                self._explain(hand.pid, code)
-            elif worker.generation not in self._crew.stations:
-                self._chronicle.crashed(self._unexplained.pop(hand.pid), hand.pid, "ended, and its generation with it")
+                self._obituary.explained(hand.pid, code)
         self._roster.note_worker_gone(hand.key, time.monotonic())
 
-    def _explain(self, pid: int, code: int) -> None:
-        """How process *pid* ended."""
-        if pid in self._unexplained:
-            self._chronicle.crashed(self._unexplained.pop(pid), pid, describe_exit(code))
+    def _hear_end(self, pid: int, code: int) -> None:
+        """Its parent has collected process *pid*, perhaps before we saw the end of its channel."""
+        hand = self._crew.hand_of(pid)
+        if hand is not None:
+            self._crew.finish(hand.channel)
+        self._obituary.explained(pid, code)
 
     def _reread_settings(self) -> None:
         """An edit of runner.toml applies like code; an invalid one keeps what was."""
@@ -348,7 +350,8 @@ class _Supervisor:
         fixed = [name for name in _FIXED if getattr(settings, name) != getattr(self._settings, name)]
         if fixed:
             self._log.warning(f"{', '.join(fixed)} changed in the settings: that needs a restart of the runner")
+        if settings.workers != self._settings.workers:
+            self._roster.wanted = settings.workers
         self._settings = settings
-        self._roster.wanted = settings.workers
         self._roster.grace = settings.graceful_timeout
         self._roster.keep = settings.on_broken == "keep"

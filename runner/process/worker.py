@@ -50,9 +50,11 @@ from runner.settings import Settings
 
 TICK = 0.25
 """Seconds between two looks at the connections' deadlines, while there are connections."""
+FIRST_WORD = 1.0
+"""Seconds that a retiring worker gives a connection it has just accepted: its request was sent to this address, too."""
 ORPHAN_GRACE = 1.0
 """Seconds for the present requests once the supervisor is gone."""
-_RSS_EVERY = 64
+_WEIGH_EVERY = 0.1
 
 
 class Place(NamedTuple):
@@ -61,6 +63,7 @@ class Place(NamedTuple):
     descriptor: int
     front: str
     text: str
+    peers: list[str]
 
 
 @dataclass
@@ -118,9 +121,12 @@ class _Worker:
             max_body=settings.max_body,
         )
         self._pages = OwnPages(settings, task.generation, task.scoreboard)
-        self._access = AccessLog(settings, task.generation)
+        self._access = AccessLog(settings, task.generation, self.log)
         self._inflight = 0
-        self._left = settings.max_requests + random.SystemRandom().randrange(settings.max_requests_jitter + 1)
+        self._pid = os.getpid()
+        self._weigh_at = 0.0
+        jitter = random.SystemRandom().randrange(settings.max_requests_jitter + 1)
+        self._left = settings.max_requests + jitter if settings.max_requests else 0
         self._paused = False
         self._retiring = False
         self._ticking = False
@@ -134,7 +140,10 @@ class _Worker:
         self._loop = asyncio.get_running_loop()
         self._end = self._loop.create_future()
         self._open_host()
-        listeners = [(socket.socket(fileno=os.dup(each.descriptor)), self._front_of(each)) for each in self._task.listeners]
+        listeners = [
+            (socket.socket(fileno=os.dup(each.descriptor)), self._front_of(each), frozenset(each.peers))
+            for each in self._task.listeners
+        ]
         self._acceptor = Acceptor(listeners, self.log, self._welcome, self._opened)
         self._connections = self._acceptor.connections
         self._watch_signals()
@@ -157,8 +166,9 @@ class _Worker:
             return
         timer = None
         if settings.timeout:
-            timer = Timer(settings.timeout, lambda deadline: self._row.mark(Moment.DEADLINE, deadline))
-            faulthandler.register(DUMP_SIGNAL, all_threads=True)
+            timer = Timer(settings.timeout, self._note_deadline)
+            # To the descriptor: sys.stderr may be something of the application's that has none.
+            faulthandler.register(DUMP_SIGNAL, file=2, all_threads=True)
         host = Host(task.application, self.log, threads=settings.threads, debug=settings.debug, timer=timer)
         self._handle = host.handle
         if settings.threads > 1:
@@ -178,7 +188,7 @@ class _Worker:
     def _note_signal(self, number: int, frame: object) -> None:
         # A handler may run in the middle of anything, so it only wakes the loop.
         self._signals.append(number)
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):
             self._wakeup.send(b"\0")
 
     def _hear_signals(self, receiver: socket.socket) -> None:
@@ -213,6 +223,7 @@ class _Worker:
 
     def _keep(self) -> None:
         """The newer code is broken; this one goes on."""
+        self._check.keep()
         if not self._retiring:
             self._paused = self.draining = False
             self._acceptor.listen()
@@ -228,7 +239,9 @@ class _Worker:
         for connection in list(self._connections):
             # What is already in its buffer is a request that was sent to us: read it before hanging up.
             connection.poll()
-            if not connection.closed:
+            if not connection.heard and not connection.closed:
+                connection.expect(FIRST_WORD)
+            elif not connection.closed:
                 connection.machine.retire()
         self._leave_if_idle()
 
@@ -244,7 +257,8 @@ class _Worker:
 
     def _welcome(self) -> bool:
         """May a connection be taken out of the queue now?"""
-        if self._threads is not None and self._threads.idle <= 0:
+        busy = self._threads is not None and self._threads.idle <= 0
+        if busy or self._paused or self._retiring:
             self._acceptor.pause()
             return False
         if self._check.stale() if self._eager else self._check.seems_stale():
@@ -304,7 +318,7 @@ class _Worker:
     def handle(self, exchange: Exchange) -> None:
         """See runner.request.Service."""
         self._inflight += 1
-        self._row.set(Counter.INFLIGHT, self._inflight)
+        self._note_inflight()
         self._handle(exchange)
 
     def finished(self, exchange: Exchange, status: int, sent: int, whole: bool) -> None:
@@ -314,23 +328,37 @@ class _Worker:
             self._row.count(Counter.CUT)
         if exchange.request.body is not None:
             self._inflight -= 1
-            self._row.set(Counter.INFLIGHT, self._inflight)
+            self._note_inflight()
         if self._access.wanted:
             self._access.write(exchange.request, status, sent, self._task.slot)
         if self._left:
             self._left -= 1
             if not self._left:
                 self._loop.call_soon(self._retire, "it has answered --max-requests requests")
-        if self._settings.max_rss and not self._row.get(Counter.REQUESTS) % _RSS_EVERY:
+        if self._settings.max_rss:
             self._weigh()
         if self._retiring:
             self._loop.call_soon(self._leave_if_idle)
 
+    # What is not a count but a state belongs to the newest worker of a slot: one that leaves is silent about it.
+
+    def _note_inflight(self) -> None:
+        if self._row.get(Counter.PID) == self._pid:
+            self._row.set(Counter.INFLIGHT, self._inflight)
+
+    def _note_deadline(self, deadline: float) -> None:
+        if self._row.get(Counter.PID) == self._pid:
+            self._row.mark(Moment.DEADLINE, deadline)
+
     def _weigh(self) -> None:
+        now = time.monotonic()
+        if now < self._weigh_at:
+            return
+        self._weigh_at = now + _WEIGH_EVERY
         with open("/proc/self/statm", "rb") as file:
             resident = int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
         if resident > self._settings.max_rss:
-            self._retire(f"it uses {resident >> 20} MiB, more than --max-rss")
+            self._loop.call_soon(self._retire, f"it uses {resident >> 20} MiB, more than --max-rss")
 
     def _show_failure(self, exchange: Exchange) -> None:
         """What answers where the application could not be imported."""

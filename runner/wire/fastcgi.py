@@ -94,6 +94,11 @@ class Responder:
         """Whether a request has begun here and is not finished; its Head may not be out yet."""
         return self._stage != _IDLE
 
+    @property
+    def between(self) -> bool:
+        """Whether no byte of an unfinished request or record is here: nothing is lost if the connection ends now."""
+        return self._stage == _IDLE and not self._kept
+
     def feed(self, data: bytes) -> list[Event]:
         """What the bytes that arrived mean. Look at take(), `must_close` and `pending` afterwards.
 

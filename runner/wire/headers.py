@@ -20,6 +20,8 @@ HOP_BY_HOP = frozenset(
     ("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade")
 )
 """They describe one connection, and that connection is the front's, never the application's: dropped."""
+_DROPPED = HOP_BY_HOP | {"status"}
+"""Status is how CGI says the first line (RFC 3875 section 6.3.3); PEP 3333 keeps applications from it."""
 
 
 class Block(NamedTuple):
@@ -40,7 +42,7 @@ def parse_status(status: str) -> tuple[int, str]:
 
 
 def serialize_headers(headers: list[tuple[str, str]]) -> Block:
-    """Write *headers* down, checked. Hop-by-hop headers are left out.
+    """Write *headers* down, checked. Hop-by-hop headers, Status and a repeated Content-Length are left out.
 
     Raises LocalProtocolError for names or values that are not str, not latin-1, or not allowed on the wire.
     """
@@ -50,10 +52,15 @@ def serialize_headers(headers: list[tuple[str, str]]) -> Block:
     for name, value in headers:
         if type(name) is not str or type(value) is not str:
             raise LocalProtocolError(f"header {name!r}: {value!r} must be two str (PEP 3333: native strings)")
+        if ":" in name:
+            # "Connection: close, x" is a line of the right form, and not the header that was looked for below.
+            raise LocalProtocolError(f"header name {name[:80]!r} has a colon: give name and value apart")
         key = name.lower()
         if key == "content-length":
-            length = _content_length(value, length)
-        elif key in HOP_BY_HOP:
+            before, length = length, _content_length(value, length)
+            if before is not None:
+                continue
+        elif key in _DROPPED:
             continue
         elif key == "date":
             has_date = True

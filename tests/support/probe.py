@@ -1,8 +1,8 @@
 """A WSGI application that does on demand what web servers trip over; served from a copy that tests edit.
 
 Laws: the standard library alone, and nothing of this project, for the copy runs in a folder of its own. Every body
-that may be cut ends with a line `sha256 HEX` of what stands before it, so half an answer is never taken for a whole one.
-PROBE_FOLDER is where a waiting answer looks for the file that lets it go on. Start at main.
+that may be cut ends with a line `sha256 HEX` of what stands before it, so half an answer is never taken for a whole
+one. PROBE_FOLDER is where a waiting answer looks for the file that lets it go on. Start at main.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ Answer = Iterable[bytes]
 
 def main(environ: WSGIEnvironment, start_response: StartResponse) -> Answer:
     """Do what the last segment of the path says, with the query as its options."""
-    options = {name: values[-1] for name, values in parse_qs(environ["QUERY_STRING"]).items()}
+    options = {name: values[-1] for name, values in parse_qs(environ["QUERY_STRING"], keep_blank_values=True).items()}
     action = ACTIONS.get(environ["PATH_INFO"].rpartition("/")[2], told)
     return action(environ, start_response, options)
 
@@ -113,7 +113,8 @@ def headers(environ: WSGIEnvironment, start_response: StartResponse, options: di
 
 def status(environ: WSGIEnvironment, start_response: StartResponse, options: dict[str, str]) -> Answer:
     """The status asked for, with a body that it may not be allowed to have."""
-    start_response(f"{options['code']} As asked", [("Content-Type", "text/plain"), ("X-Seen", environ["REQUEST_METHOD"])])
+    seen = ("X-Seen", environ["REQUEST_METHOD"])
+    start_response(f"{options['code']} As asked", [("Content-Type", "text/plain"), seen])
     return [b"a body\n"]
 
 

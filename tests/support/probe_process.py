@@ -54,9 +54,11 @@ class Probe(NamedTuple):
         return {worker["pid"] for worker in self.status()["workers"]}
 
     def kill(self, pid: int) -> None:
-        """SIGKILL one worker, which must be one of ours, and wait until another one has its place."""
+        """SIGKILL one worker, which must be one of ours, and wait until the supervisor says so."""
         assert pid in self.pids()
+        position = self.served.position
         os.kill(pid, signal.SIGKILL)
+        self.served.wait_for(rf"worker.*\b{pid}\b|worker.*SIGKILL", after=position)
 
 
 @contextmanager

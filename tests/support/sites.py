@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tests.support import apache, nginx
+from tests.support import apache, nginx, web_server
 from tests.support.runner_process import Served
 
 
@@ -19,6 +19,11 @@ class Direct:
 
 
 Site = nginx.Site | apache.Site | Direct
+
+
+def title(site: Site) -> str:
+    """Name the way for a test's id."""
+    return web_server.title(site).replace("sites", "own port")
 
 
 @contextmanager

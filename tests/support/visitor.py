@@ -5,6 +5,7 @@ Start at Visitor.ask. RFC 9110 section 15.4.8; RFC 9112 section 9.3.1.
 """
 
 import select
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -31,10 +32,12 @@ class Visitor:
     ) -> None:
         self._leave()
 
-    def ask(self, target: str, method: str = "GET", body: bytes = b"") -> Reply:
+    def ask(
+        self, target: str, method: str = "GET", body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> Reply:
         """Return the answer after the redirects, which must lead to the same URL."""
         for _ in range(self._most + 1):
-            reply = self._once(target, method, body)
+            reply = self._once(target, method, body, headers or {})
             if reply.status != 307:
                 return reply
             assert reply.header("location") == target, reply
@@ -42,13 +45,13 @@ class Visitor:
             self.redirects += 1
         raise AssertionError(f"{method} {target} was redirected more than {self._most} times")
 
-    def _once(self, target: str, method: str, body: bytes) -> Reply:
+    def _once(self, target: str, method: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         conversation = self._connected()
-        headers = {} if self._keep else {"Connection": "close"}
+        own = {} if self._keep else {"Connection": "close"}
         if method == "POST":
-            headers["Content-Length"] = str(len(body))
+            own["Content-Length"] = str(len(body))
         try:
-            conversation.request(method, target, headers, body)
+            conversation.request(method, target, own | dict(headers), body)
             reply = conversation.reply(method)
         except BaseException:
             self._leave()

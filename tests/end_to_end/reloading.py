@@ -1,0 +1,87 @@
+"""A scratch application with a module to edit, and clients that follow the redirect of a reload as browsers do."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from tests.support.client import FastCGI, Reply, fetch, parameters
+from tests.support.process import PATIENCE
+from tests.support.runner_process import Served, environment
+
+APP = """
+import module
+def main(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(module.VALUE).encode()]
+"""
+FILES = {"app.py": APP, "module.py": "VALUE = 0\n"}
+MOST = 1
+"""Redirects that one save may cost a client."""
+
+
+class Answer(NamedTuple):
+    """What a client got in the end, and how often he was sent to ask again."""
+
+    status: int
+    text: str
+    redirects: int
+
+
+def ask(served: Served, target: str = "/", *, fastcgi: bool = False) -> Answer:
+    """A GET over a new connection, redirects followed; more than MOST of them are a failure."""
+    for redirects in range(MOST + 1):
+        reply = by_fastcgi(served, target) if fastcgi else fetch(served.http, target)
+        if reply.status != 307:
+            return Answer(reply.status, reply.text, redirects)
+        location = urlsplit(reply.header("location") or "")
+        target = location.path + (f"?{location.query}" if location.query else "")
+    raise AssertionError(f"redirected more than {MOST} times\n{served.output}")
+
+
+def by_fastcgi(served: Served, target: str = "/", *, method: str = "GET") -> Reply:
+    """One request over FastCGI, its header block read as a web server reads it."""
+    with FastCGI(served.fastcgi) as client:
+        answer = client.request(parameters(target, method=method))
+    head, _, body = answer.stdout.partition(b"\r\n\r\n")
+    lines = [line.partition(":") for line in head.decode("latin-1").split("\r\n")]
+    headers = [(name.lower(), value.strip()) for name, _, value in lines]
+    status = next((value for name, value in headers if name == "status"), "200")
+    return Reply(int(status.split()[0]), headers, body)
+
+
+def until(served: Served, text: str) -> Answer:
+    """The first answer that has *text*: what comes before may be about a generation that is being replaced."""
+    deadline = time.monotonic() + PATIENCE
+    while text not in (answer := ask(served)).text:
+        assert time.monotonic() < deadline, (answer, served.output)
+    return answer
+
+
+def status(served: Served) -> dict[str, Any]:
+    """What `runner status --json` says."""
+    command = [sys.executable, "-m", "runner", "status", "--json", "--control", str(served.control)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True, timeout=PATIENCE)
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def generation(served: Served) -> int:
+    """The number of the generation that answers."""
+    return int(status(served)["generation"])
+
+
+def value(number: object) -> str:
+    """The text of module.py with that VALUE."""
+    return f"VALUE = {number!r}\n"
+
+
+def save(directory: Path, files: Mapping[str, str]) -> None:
+    """Write *files* in place, each with one open, write and close."""
+    for name, text in files.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(text, encoding="utf-8")

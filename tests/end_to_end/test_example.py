@@ -1,0 +1,97 @@
+"""The example application as visitors and its author know it: behind each web server, at / and below /app, edited live.
+
+It is served from a copy, whose book lies beside its code, where signing writes to it and must not look like a save.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+import pytest
+
+from runner.process.control import ask
+from tests.support import apache, nginx
+from tests.support.client import Reply
+from tests.support.places import Address
+from tests.support.project import edit, replace
+from tests.support.runner_process import ROOT, Served, serve
+from tests.support.sites import Direct, Site, open_site, title
+from tests.support.visitor import Visitor
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+DOORS: list[Site] = [
+    Direct(mount="/app"), nginx.Site(), nginx.Site(mount="/app"), apache.Site(), apache.Site(mount="/app"),
+]  # fmt: skip
+
+
+class Example(NamedTuple):
+    """The example being served: its folder, its runner, where it is asked, and its mount without a slash at the end."""
+
+    directory: Path
+    served: Served
+    address: Address
+    mount: str
+
+
+@pytest.fixture(params=DOORS, ids=title)
+def example(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Example]:
+    """A copy of the example behind each web server and at each mount."""
+    site: Site = request.param
+    directory = tmp_path / "app_example"
+    shutil.copytree(ROOT / "app_example", directory, ignore=shutil.ignore_patterns("*.sqlite3*", "__pycache__"))
+    mount = site.mount.rstrip("/")
+    with serve(directory, "app:main", "--root-path", mount) as served, open_site(served, site) as address:
+        yield Example(directory, served, address, mount)
+        served.stop()
+        print(served.output)
+
+
+def sign(example: Example, visitor: Visitor, name: str) -> Reply:
+    """Fill in the form."""
+    body = urlencode({"name": name, "message": f"{name} was here"}).encode()
+    return visitor.ask(f"{example.mount}/sign", "POST", body, FORM)
+
+
+def generation(example: Example) -> int:
+    """Which import of the application is serving."""
+    number: int = ask(str(example.served.control), {"command": "status"})["generation"]
+    return number
+
+
+def test_the_book_is_signed_and_edited_while_it_runs(example: Example) -> None:
+    """Signing leads back right below the mount, the entry is shown, and an edit of each file shows at once."""
+    with Visitor(example.address) as visitor:
+        reply = sign(example, visitor, "Ada")
+        assert (reply.status, reply.header("location")) == (303, f"{example.mount}/")
+        page = visitor.ask(f"{example.mount}/").text
+        assert "<h1>Guest book</h1>" in page
+        assert "Ada was here" in page
+        assert f'action="{example.mount}/sign"' in page
+
+        _change(example.directory / "app.py", '"Guest book"', '"Visitors"')
+        assert "<h1>Visitors</h1>" in visitor.ask(f"{example.mount}/").text
+        _change(example.directory / "page.html", "All entries as CSV", "Take them home")
+        assert ">Take them home</a>" in visitor.ask(f"{example.mount}/").text
+        _change(example.directory / "guestbook.py", "ORDER BY id DESC", "WHERE name != 'Ada' ORDER BY id DESC")
+        assert "Ada was here" not in visitor.ask(f"{example.mount}/").text
+        assert "Ada was here" in visitor.ask(f"{example.mount}/export.csv").text
+
+
+@pytest.mark.parametrize("example", [nginx.Site(mount="/app"), Direct()], ids=title, indirect=True)
+def test_signing_is_no_save(example: Example) -> None:
+    """The book beside the code is written by the application itself: twenty entries later the same import serves."""
+    with Visitor(example.address, most=0) as visitor:
+        before = generation(example)
+        for number in range(20):
+            assert sign(example, visitor, f"Visitor {number}").status == 303
+            assert f"Visitor {number} was here" in visitor.ask(f"{example.mount}/").text
+        assert generation(example) == before
+    assert list(example.directory.glob("guestbook.sqlite3*"))
+
+
+def _change(file: Path, before: str, after: str) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert before in text
+    (replace if file.suffix == ".html" else edit)(file, text.replace(before, after))

@@ -1,0 +1,109 @@
+"""The request that finds the change: who is redirected, whereto, and who is not."""
+
+import pytest
+
+from tests.conftest import Project, Runner
+from tests.end_to_end.reloading import FILES, ask, by_fastcgi, status, value
+from tests.support.client import Conversation, Reply, fetch
+from tests.support.project import edit
+from tests.support.runner_process import Served
+
+APP = FILES["app.py"].replace("[str(module.VALUE)", "[environ['wsgi.input'].read() + str(module.VALUE)")
+PREFLIGHT = {"Origin": "http://elsewhere", "Access-Control-Request-Method": "PUT"}
+UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "x"}
+
+
+@pytest.fixture
+def changed(project: Project, runner: Runner) -> Served:
+    """A run whose code has just been changed, from 0 to 1, and where nobody has noticed yet."""
+    place = project({**FILES, "app.py": APP})
+    served = runner(place, "app:main", "--reload", "request")
+    assert ask(served).text == "0"
+    edit(place / "module.py", value(1))
+    return served
+
+
+@pytest.mark.parametrize(
+    ("target", "location"),
+    [
+        ("/", "/"),
+        ("/a/b?x=1&y=%20", "/a/b?x=1&y=%20"),
+        ("/%41?", "/%41?"),
+        ("//evil.example/x", "/%2Fevil.example/x"),
+        ("/\\evil.example/x", "/%5Cevil.example/x"),
+        ("///evil.example", "/%2F%2Fevil.example"),
+    ],
+)
+def test_to_the_same_url(changed: Served, target: str, location: str) -> None:
+    """307 to the URL that was asked for, on this host whatever it looks like, and nobody may keep it."""
+    reply = fetch(changed.http, target)
+    assert reply.status == 307
+    found = reply.header("location") or ""
+    assert found.startswith("/")
+    assert found[1:2] not in ("/", "\\")
+    if not target.startswith(("//", "/\\")):
+        assert found == location
+    assert reply.header("cache-control") == "no-store"
+    assert ask(changed).text == "1"
+
+
+@pytest.mark.parametrize("target", ["/x?y=1", "//evil.example/x"])
+def test_over_fastcgi(changed: Served, target: str) -> None:
+    """The same for a web server's request."""
+    reply = by_fastcgi(changed, target)
+    assert reply.status == 307
+    assert (reply.header("location") or "").endswith(target.rpartition("/")[2])
+    assert not (reply.header("location") or "").startswith(("//", "/\\"))
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"])
+def test_other_methods(changed: Served, method: str) -> None:
+    """Everything but POST is redirected; 307 keeps the method and the body."""
+    reply = fetch(changed.http, method=method, body=b"" if method == "HEAD" else b"body")
+    assert reply.status == 307
+    if method != "HEAD":
+        assert fetch(changed.http, method=method, body=b"body").body == b"body1"
+
+
+def test_a_post_is_finished(changed: Served) -> None:
+    """A POST that was read is answered by the code that has read it, once; the next request is answered by the new."""
+    reply = fetch(changed.http, method="POST", body=b"body")
+    assert (reply.status, reply.body) == (200, b"body0")
+    assert ask(changed).text == "1"
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"), [("OPTIONS", PREFLIGHT), ("GET", UPGRADE)], ids=["preflight", "upgrade"]
+)
+def test_exempt(changed: Served, method: str, headers: dict[str, str]) -> None:
+    """What cannot follow a redirect is answered by the code at hand, and counted."""
+    reply = fetch(changed.http, method=method, headers=headers)
+    assert (reply.status, reply.body) == (200, b"0")
+    assert status(changed)["counters"]["exempt"] == 1
+    assert ask(changed).text == "1"
+
+
+def test_redirects_are_counted(changed: Served) -> None:
+    """`runner status` tells how many there were."""
+    assert ask(changed).redirects == 1
+    assert status(changed)["counters"]["redirects"] == 1
+
+
+def test_a_kept_connection(changed: Served) -> None:
+    """On a kept-alive connection the redirect is the last answer, and the next connection gets the new code."""
+    with Conversation(changed.http) as conversation:
+        conversation.request("GET", "/")
+        reply: Reply = conversation.reply()
+        assert reply.status == 307
+        assert conversation.ended()
+    assert ask(changed).text == "1"
+
+
+def test_no_loop_under_a_storm(project: Project, runner: Runner) -> None:
+    """However often somebody saves, one request is redirected once for each save that it met, and gets an answer."""
+    place = project(FILES)
+    served = runner(place, "app:main", "--reload", "request")
+    for number in range(1, 6):
+        edit(place / "module.py", value(number * 10))
+        edit(place / "module.py", value(number))
+        assert ask(served)[:2] == (200, str(number))

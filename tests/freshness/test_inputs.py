@@ -1,0 +1,253 @@
+"""The ledger: what is an input, and what counts as a change of it."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from runner.freshness.inputs import Additions, File, Inputs, Lookup, list_importable, list_modules, stem_of
+
+
+@pytest.fixture
+def inputs() -> Inputs:
+    """An empty ledger."""
+    return Inputs()
+
+
+def hashed(inputs: Inputs, path: Path) -> Inputs:
+    """*inputs* with *path* in it and everything hashed."""
+    inputs.add_file(str(path))
+    for _ in inputs.unhashed():
+        pass
+    return inputs
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [("a.py", "a"), ("a", "a"), ("a.pyc", "a"), ("a.cpython-311-x86_64-linux-gnu.so", None), ("a.abi3.so", "a"),
+     ("a.txt", ""), ("a.py.bak", ""), (".a.py.swp", ""), ("a.py~", ""), ("4913", "4913")],
+)  # fmt: skip
+def test_what_can_be_imported(name: str, stem: str | None) -> None:
+    """Only the names that an import could find have a stem; editors' own files have none."""
+    assert stem_of(name) == (stem if stem is not None else stem_of(name))
+
+
+def test_the_directory_is_observed_before_the_stamp(tmp_path: Path) -> None:
+    """A save that happens when the watch is armed belongs to the stamp; the other order would lose it."""
+    path = tmp_path / "a.py"
+    inputs = Inputs(lambda directory: (path.write_text("armed"), None)[1])
+    inputs.add_file(str(path))
+    assert inputs.sweep() == []
+
+
+def test_a_second_note_keeps_the_first_stamp(inputs: Inputs, tmp_path: Path) -> None:
+    """What was read first is what the application is made of, however often it is read again."""
+    path = tmp_path / "a.py"
+    path.write_text("1")
+    assert inputs.add_file(str(path))
+    path.write_text("2")
+    assert not inputs.add_file(str(path))
+    assert inputs.sweep() == [str(path)]
+
+
+def test_touched_is_not_changed(inputs: Inputs, tmp_path: Path) -> None:
+    """A file with new times and the same content is the same, as soon as its hash is known."""
+    path = tmp_path / "a.py"
+    path.write_text("1")
+    inputs.add_file(str(path))
+    os.utime(path, (1, 1))
+    assert inputs.sweep() == [str(path)]
+    hashed(Inputs(), path)
+    known = hashed(Inputs(), path)
+    os.utime(path, (2, 2))
+    assert known.sweep() == []
+    path.write_text("2")
+    assert known.sweep() == [str(path)]
+
+
+def test_an_older_file_is_a_change(inputs: Inputs, tmp_path: Path) -> None:
+    """Restoring a backup with its old times is a change."""
+    path, backup = tmp_path / "a.py", tmp_path / "a.bak"
+    backup.write_text("0")
+    os.utime(backup, (1, 1))
+    path.write_text("1")
+    hashed(inputs, path)
+    shutil.copy2(backup, path)
+    assert inputs.changed(str(tmp_path), "a.py") == str(path)
+
+
+def test_there_and_back_again(inputs: Inputs, tmp_path: Path) -> None:
+    """A file that vanished and came back with the same content has not changed."""
+    path = tmp_path / "a.py"
+    path.write_text("1")
+    hashed(inputs, path)
+    path.unlink()
+    assert inputs.sweep() == [str(path)]
+    path.write_text("1")
+    assert inputs.sweep() == []
+
+
+def test_an_absent_file_appears(inputs: Inputs, tmp_path: Path) -> None:
+    """A file that was asked for in vain is an input."""
+    inputs.add_file(str(tmp_path / ".env"))
+    (tmp_path / ".env").touch()
+    assert inputs.sweep() == [str(tmp_path / ".env")]
+
+
+@pytest.mark.parametrize("made", ["json.py", "json.so", "json/"])
+def test_a_new_module_shadows(inputs: Inputs, tmp_path: Path, made: str) -> None:
+    """A name that was looked for and absent is a change when it appears, as a source, a library or a directory."""
+    inputs.add_lookup("json", str(tmp_path))
+    (tmp_path / made).mkdir() if made.endswith("/") else (tmp_path / made).touch()
+    assert inputs.interesting(str(tmp_path), made.rstrip("/"))
+    assert inputs.changed(str(tmp_path), made.rstrip("/")) == str(tmp_path / made.rstrip("/"))
+    assert inputs.sweep() == [str(tmp_path / "json")]
+
+
+def test_a_package_gets_its_init(inputs: Inputs, tmp_path: Path) -> None:
+    """`__init__.py` added to what was a namespace package is a change."""
+    (tmp_path / "space").mkdir()
+    inputs.add_lookup("space", str(tmp_path))
+    (tmp_path / "space" / "__init__.py").touch()
+    assert inputs.sweep() == [str(tmp_path / "space" / "__init__")]
+
+
+def test_others_are_of_no_interest(inputs: Inputs, tmp_path: Path) -> None:
+    """A log, a database, an editor's own file and a module nobody asked for are no changes."""
+    inputs.add_lookup("app", str(tmp_path))
+    for name in ("app.log", "db.sqlite3-journal", ".app.py.swp", "app.py~", "4913", "test_app.py"):
+        (tmp_path / name).touch()
+        assert not inputs.interesting(str(tmp_path), name)
+    assert inputs.sweep() == []
+
+
+def test_a_later_look_up_hides_no_earlier_change(inputs: Inputs, tmp_path: Path) -> None:
+    """What appeared between two look-ups in one directory is a change for the first and the baseline of the second."""
+    inputs.add_lookup("one", str(tmp_path))
+    (tmp_path / "one.py").touch()
+    (tmp_path / "two.py").touch()
+    inputs.add_lookup("two", str(tmp_path))
+    assert inputs.sweep() == [str(tmp_path / "one")]
+
+
+def test_globs(inputs: Inputs, tmp_path: Path) -> None:
+    """What a glob matches is an input: its change, a new one, one in a new directory; hidden directories are not."""
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "a.html").touch()
+    inputs.add_glob(f"{tmp_path}/t/**/*.html")
+    assert list(inputs.files) == [f"{tmp_path}/t/a.html"]
+    (tmp_path / "t" / "b.html").touch()
+    assert inputs.changed(f"{tmp_path}/t", "b.html") == f"{tmp_path}/t/b.html"
+    assert inputs.sweep() == [f"{tmp_path}/t/b.html"]
+    assert inputs.in_tree(f"{tmp_path}/t")
+    (tmp_path / "t" / "new").mkdir()
+    (tmp_path / "t" / "new" / "c.html").touch()
+    (tmp_path / "t" / ".hidden").mkdir()
+    (tmp_path / "t" / ".hidden" / "d.html").touch()
+    assert inputs.search() == [f"{tmp_path}/t/b.html", f"{tmp_path}/t/new/c.html"]
+
+
+def test_ignored_is_no_input(tmp_path: Path) -> None:
+    """`--ignore` wins over everything that would be an input."""
+    inputs = Inputs(ignore=[f"{tmp_path}/gen/**"])
+    (tmp_path / "gen").mkdir()
+    assert not inputs.add_file(f"{tmp_path}/gen/a.py")
+    inputs.add_lookup("b", f"{tmp_path}/gen")
+    inputs.add_glob(f"{tmp_path}/**/*.txt")
+    for name in ("b.py", "c.txt"):
+        (tmp_path / "gen" / name).touch()
+        assert not inputs.interesting(f"{tmp_path}/gen", name)
+    assert inputs.files == {}
+
+
+def test_a_scanned_directory(inputs: Inputs, tmp_path: Path) -> None:
+    """In a directory that was listed a new module is a change; other files and directories come and go."""
+    inputs.add_scan(str(tmp_path))
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "a.log").touch()
+    assert inputs.sweep() == []
+    (tmp_path / "plug.py").touch()
+    assert inputs.interesting(str(tmp_path), "plug.py")
+    assert inputs.changed(str(tmp_path), "plug.py") == inputs.sweep()[0] == str(tmp_path / "plug.py")
+
+
+def test_additions_travel(tmp_path: Path) -> None:
+    """What one process read late another adopts with the first one's eyes: a change since then is a change."""
+    there, here = Inputs(), Inputs()
+    path = tmp_path / "née\udcff.py"
+    path.write_text("1")
+    there.add_file(str(path))
+    there.add_lookup("ujson", str(tmp_path))
+    path.write_text("2")
+    (tmp_path / "ujson.py").touch()
+    here.adopt(Additions.from_json(there.take_additions().to_json()))
+    assert here.sweep() == [str(path), str(tmp_path / "ujson")]
+    assert there.take_additions().items == []
+
+
+def test_additions_know_nothing_yet(tmp_path: Path) -> None:
+    """What is adopted and has not changed is fresh, and is not sent back."""
+    there, here = Inputs(), Inputs()
+    (tmp_path / "a.py").write_text("1")
+    there.add_lookup("a", str(tmp_path))
+    there.add_file(str(tmp_path / "a.py"))
+    additions = there.take_additions()
+    assert additions.items[-1] == File(str(tmp_path / "a.py"), there.files[str(tmp_path / "a.py")])
+    here.adopt(additions)
+    assert here.sweep() == []
+    assert not here.added
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "[[1]]", '[["a",[1]]]', '[["a","b",1]]'])
+def test_a_torn_message_is_an_error(text: str) -> None:
+    """A line that was not written whole, as by a process that was killed, is refused."""
+    with pytest.raises((ValueError, TypeError)):
+        Additions.from_json(text)
+
+
+def test_own_writes_become_the_baseline(inputs: Inputs, tmp_path: Path) -> None:
+    """What the application wrote while it was imported is accepted: content, appearance, disappearance."""
+    for name in ("read", "gone.py"):
+        (tmp_path / name).touch()
+    inputs.add_file(str(tmp_path / "read"))
+    for stem in ("made", "gone"):
+        inputs.add_lookup(stem, str(tmp_path))
+    (tmp_path / "read").write_text("2")
+    (tmp_path / "made.py").touch()
+    (tmp_path / "gone.py").unlink()
+    for name in ("read", "made.py", "gone.py"):
+        inputs.accept(str(tmp_path / name))
+    assert inputs.sweep() == []
+
+
+def test_a_partial_sweep(inputs: Inputs, tmp_path: Path) -> None:
+    """A sweep of some directories sees changes there, new modules too, and nothing elsewhere."""
+    for name in ("local", "remote"):
+        (tmp_path / name).mkdir()
+        inputs.add_file(f"{tmp_path}/{name}/a.py")
+        inputs.add_lookup("b", f"{tmp_path}/{name}")
+        (tmp_path / name / "a.py").touch()
+        (tmp_path / name / "b.py").touch()
+    assert inputs.sweep({f"{tmp_path}/remote"}) == [f"{tmp_path}/remote/a.py", f"{tmp_path}/remote/b"]
+
+
+def test_hashing_does_not_take_the_change_for_the_baseline(inputs: Inputs, tmp_path: Path) -> None:
+    """A file that changed before it was hashed stays a change: the hash belongs to the stamped state or to none."""
+    path = tmp_path / "a.py"
+    path.write_text("1")
+    inputs.add_file(str(path))
+    path.write_text("2")
+    hashed(inputs, path)
+    assert inputs.sweep() == [str(path)]
+
+
+def test_listings(tmp_path: Path) -> None:
+    """A directory's importable names by stem, its module files alone, and nothing where nothing can be read."""
+    for name in ("a.py", "a.pyc", "b.txt", "app.py"):
+        (tmp_path / name).touch()
+    (tmp_path / "pkg").mkdir()
+    assert list_importable(str(tmp_path)) == {"a": {"a.py", "a.pyc"}, "app": {"app.py"}, "pkg": {"pkg"}}
+    assert list_modules(str(tmp_path)) == {"a.py", "a.pyc", "app.py"}
+    assert list_importable(str(tmp_path / "none")) == {}
+    assert Lookup("d", "s", frozenset()).names == frozenset()

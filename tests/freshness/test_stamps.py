@@ -1,0 +1,124 @@
+"""What tells one state of a file from another, and whether a writer is inside."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runner.freshness.stamps import HASHED, being_written, digest, hash_bytes, stamp
+
+WRITER = "import sys; f = open(sys.argv[1], 'a'); print('in', flush=True); sys.stdin.read()"
+
+
+def test_absent_is_a_state(tmp_path: Path) -> None:
+    """What is not there, or cannot have a name, has the stamp None."""
+    assert stamp(str(tmp_path / "absent")) is None
+    assert stamp("nul\0name") is None
+
+
+def test_an_older_time_is_a_change(tmp_path: Path) -> None:
+    """Setting the modification time back gives another stamp, restoring it gives a third: nothing undoes a change."""
+    path = tmp_path / "a.py"
+    path.write_text("1")
+    stamps = [stamp(str(path))]
+    for seconds in (1, stamps[0].mtime_ns // 10**9 if stamps[0] else 0):
+        os.utime(path, (seconds, seconds))
+        stamps.append(stamp(str(path)))
+    assert len(set(stamps)) == 3
+
+
+def test_a_rename_over_is_a_change(tmp_path: Path) -> None:
+    """Another file with the same size and times under the same name has another stamp."""
+    path, other = tmp_path / "a.py", tmp_path / "b.py"
+    path.write_text("1")
+    other.write_text("2")
+    times = os.stat(path)
+    os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
+    before = stamp(str(path))
+    os.replace(other, path)
+    assert stamp(str(path)) != before
+
+
+def test_symbolic_links_are_followed(tmp_path: Path) -> None:
+    """A link that leads elsewhere is a change although nothing happened to the files."""
+    for name in ("one", "two"):
+        (tmp_path / name).write_text("")
+    link = tmp_path / "link"
+    link.symlink_to("one")
+    before = stamp(str(link))
+    link.unlink()
+    link.symlink_to("two")
+    assert stamp(str(link)) != before
+
+
+def test_digest_is_of_the_content(tmp_path: Path) -> None:
+    """A file's digest is its content's; what cannot be read or is too large to be worth it has none."""
+    path = tmp_path / "a"
+    path.write_bytes(b"text")
+    assert digest(str(path)) == hash_bytes(b"text")
+    assert digest(str(tmp_path)) is None
+    with path.open("wb") as file:
+        file.truncate(HASHED + 1)
+    assert digest(str(path)) is None
+
+
+def test_a_fifo_does_not_hang(tmp_path: Path) -> None:
+    """A FIFO under a module's name is looked at without waiting for a writer."""
+    os.mkfifo(tmp_path / "fifo")
+    assert digest(str(tmp_path / "fifo")) == hash_bytes(b"")
+
+
+def test_a_writer_is_seen_until_it_is_done(tmp_path: Path) -> None:
+    """A process that has a file open for writing is inside; once it has closed, nobody is."""
+    path = tmp_path / "a.py"
+    command = [sys.executable, "-c", WRITER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdin and writer.stdout
+        assert writer.stdout.readline() == "in\n"
+        assert being_written(str(path)) is True
+        writer.stdin.close()
+        writer.wait()
+    assert being_written(str(path)) is False
+
+
+def test_what_cannot_be_told(tmp_path: Path) -> None:
+    """Where there is no file, or no lease to be had, the answer is neither yes nor no."""
+    assert being_written(str(tmp_path / "absent")) is None
+    assert being_written(str(tmp_path)) is None
+
+
+def test_a_reader_is_no_writer(tmp_path: Path) -> None:
+    """Somebody who reads does not count."""
+    path = tmp_path / "a.py"
+    path.write_text("1")
+    with path.open():
+        assert being_written(str(path)) is False
+
+
+def test_asking_is_harmless_to_the_one_who_asks(tmp_path: Path) -> None:
+    """Who opens a file while another asks about it must not end him by the kernel's signal for a broken lease."""
+    path = tmp_path / "a.py"
+    path.write_text("1")
+    code = (
+        "import os, sys, threading\nfrom runner.freshness.stamps import being_written\npath = sys.argv[1]\n"
+        "def write():\n    for _ in range(4000): os.close(os.open(path, os.O_WRONLY))\n"
+        "thread = threading.Thread(target=write); thread.start()\nwhile thread.is_alive(): being_written(path)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=Path(__file__).parents[2], timeout=30)
+    assert done.returncode != -signal.SIGIO
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("seconds", [0, 1])
+def test_epoch_times_are_times(tmp_path: Path, seconds: int) -> None:
+    """Builds that set every time to the epoch still have stamps that change with the content."""
+    path = tmp_path / "a.py"
+    seen = []
+    for text in "12":
+        path.write_text(text)
+        os.utime(path, (seconds, seconds))
+        seen.append(stamp(str(path)))
+    assert seen[0] != seen[1]

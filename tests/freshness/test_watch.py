@@ -1,0 +1,293 @@
+"""What each way of saving does to the verdict."""
+
+import errno
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from runner.freshness import watch as module
+from runner.freshness.inotify import Inotify
+from runner.freshness.watch import VANISHED, WRITING, State, Watch
+from tests.freshness.watched import settled, verdicts, watching
+from tests.support.project import edit, replace
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with one input, a.py, and a neighbour."""
+    directory = tmp_path / "place"
+    directory.mkdir()
+    (directory / "a.py").write_text("X = 1\n")
+    (tmp_path / "other.py").write_text("X = 2\n")
+    return directory
+
+
+def older(place: Path) -> None:
+    """A file with an older time takes its place, as by `cp -p`."""
+    os.utime(place.parent / "other.py", (1, 1))
+    shutil.copy2(place.parent / "other.py", place / "a.py")
+
+
+def same_size_same_time(place: Path) -> None:
+    """An edit that leaves size and modification time as they were."""
+    times = os.stat(place / "a.py")
+    (place / "a.py").write_text("X = 2\n")
+    os.utime(place / "a.py", ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def by_truncate(place: Path) -> None:
+    """truncate(2) by name: nobody ever had the file open."""
+    os.truncate(place / "a.py", 0)
+
+
+def by_link(place: Path) -> None:
+    """A symbolic link to another file takes its place."""
+    (place / "a.py").unlink()
+    (place / "a.py").symlink_to("../other.py")
+
+
+def by_directory(place: Path) -> None:
+    """A directory takes its place."""
+    (place / "a.py").unlink()
+    (place / "a.py").mkdir()
+
+
+def again(place: Path) -> None:
+    """Removed and made again as it was."""
+    (place / "a.py").unlink()
+    edit(place / "a.py", "X = 1\n")
+
+
+def neighbours(place: Path) -> None:
+    """What editors and applications leave beside it."""
+    for name in ("b.py", "a.py~", ".a.py.swp", "a.log", "4913"):
+        edit(place / name, "")
+
+
+def by_map(place: Path) -> None:
+    """Through a memory map: no write at all, only the close."""
+    code = "import mmap\nwith open('a.py', 'r+b') as f, mmap.mmap(f.fileno(), 0) as m: m[4:5] = b'2'"
+    subprocess.run(["python3", "-c", code], cwd=place, check=True)
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "in place": lambda place: edit(place / "a.py", "X = 2\n"),
+    "renamed over": lambda place: replace(place / "a.py", "X = 2\n"),
+    "moved in": lambda place: os.rename(place.parent / "other.py", place / "a.py"),
+    "older": older,
+    "same size and time": same_size_same_time,
+    "truncate(2)": by_truncate,
+    "memory map": by_map,
+    "removed": lambda place: (place / "a.py").unlink(),
+    "replaced by a link": by_link,
+    "directory renamed": lambda place: place.rename(place.parent / "moved"),
+    "directory removed": lambda place: shutil.rmtree(place),
+    "unreadable": by_directory,
+}
+NO_CHANGES: dict[str, Callable[[Path], object]] = {
+    "nothing": lambda place: None,
+    "touched": lambda place: os.utime(place / "a.py"),
+    "mode": lambda place: (place / "a.py").chmod(0o600),
+    "same content in place": lambda place: edit(place / "a.py", "X = 1\n"),
+    "same content renamed over": lambda place: replace(place / "a.py", "X = 1\n"),
+    "removed and made again": again,
+    "neighbours": neighbours,
+    "read": lambda place: (place / "a.py").read_text(),
+    "a hard link elsewhere": lambda place: os.link(place / "a.py", place.parent / "linked.py"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("inotify", [True, False], ids=["inotify", "sweep"])
+def test_changes(place: Path, change: str, inotify: bool) -> None:
+    """Each of these makes the generation stale, and says which path it was."""
+    watch = watching(place, watch=Watch(inotify=inotify))
+    CHANGES[change](place)
+    assert watch.pending()
+    assert settled(watch) is State.STALE
+    assert watch.stale == (f"{place}/a.py",)
+
+
+@pytest.mark.parametrize("change", NO_CHANGES)
+@pytest.mark.parametrize("inotify", [True, False], ids=["inotify", "sweep"])
+def test_no_changes(place: Path, change: str, inotify: bool) -> None:
+    """None of these does, whatever the queue says."""
+    watch = watching(place, watch=Watch(inotify=inotify))
+    NO_CHANGES[change](place)
+    assert settled(watch) is State.FRESH
+    assert watch.pending() is not inotify
+
+
+def test_stale_is_final(place: Path) -> None:
+    """Undoing the edit does not make the verdict good again: the next generation may have begun."""
+    watch = watching(place)
+    edit(place / "a.py", "X = 2\n")
+    assert watch.verdict().state is State.STALE
+    edit(place / "a.py", "X = 1\n")
+    assert watch.verdict() == (State.STALE, (f"{place}/a.py",), None)
+
+
+def test_a_writer_inside(place: Path) -> None:
+    """While a writer is inside the save is not complete and the present code is right; its close completes it."""
+    watch = watching(place)
+    with (place / "a.py").open("w") as file:
+        verdict = watch.verdict()
+        assert verdict.state is State.FRESH
+        assert verdict.again is not None
+        assert watch.pending()
+        file.write("X = 2\n")
+        file.flush()
+        assert watch.verdict().state is State.FRESH
+    assert watch.verdict().state is State.STALE
+
+
+def test_a_writer_who_stays(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer who does not leave holds the verdict for WRITING seconds, no longer."""
+    assert WRITING <= 2.0
+    watch = watching(place)
+    monkeypatch.setattr(module, "WRITING", 0.05)
+    with (place / "a.py").open("w"):
+        began = time.monotonic()
+        states = [verdict.state for verdict in verdicts(watch)]
+        assert states[0] is State.FRESH
+        assert states[-1] is State.STALE
+        assert 0.05 <= time.monotonic() - began < 1.0
+
+
+def test_a_new_file_beside_the_writer(place: Path) -> None:
+    """A rename over a file in which somebody still writes is complete, whatever he does."""
+    watch = watching(place)
+    with (place / "a.py").open("a") as file:
+        file.write("#")
+        file.flush()
+        assert watch.verdict().state is State.FRESH
+        replace(place / "a.py", "X = 2\n")
+        assert watch.verdict().state is State.STALE
+
+
+def test_removed_for_a_moment(place: Path) -> None:
+    """A file that vanished leaves the answer open for VANISHED seconds; if it is back by then nothing happened."""
+    assert VANISHED <= 0.02
+    watch = watching(place)
+    (place / "a.py").unlink()
+    assert watch.verdict().state is State.BUSY
+    edit(place / "a.py", "X = 1\n")
+    assert watch.verdict().state is State.FRESH
+
+
+def test_removed_and_made_new(place: Path) -> None:
+    """A file that is back with another content is a change at once."""
+    watch = watching(place)
+    (place / "a.py").unlink()
+    assert watch.verdict().state is State.BUSY
+    edit(place / "a.py", "X = 2\n")
+    assert watch.verdict().state is State.STALE
+
+
+def test_proof_waits_for_a_writer(place: Path) -> None:
+    """A file that is being written when the import is over is proven only after the writer's end."""
+    watch = Watch()
+    code = "import sys; f = open('a.py', 'w'); print(flush=True); sys.stdin.read(1); f.write('X = 2')"
+    with subprocess.Popen(["python3", "-c", code], cwd=place, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        assert writer.stdin and writer.stdout
+        writer.stdout.readline()
+        watch.inputs.add_file(f"{place}/a.py")   # read, and empty
+        writer.stdin.close()
+        assert watch.prove() == (f"{place}/a.py",)
+
+
+def test_proof_finds_what_has_no_event(place: Path) -> None:
+    """What changed between its stamp and the proof makes the attempt void, events or none."""
+    watch = Watch(inotify=False)
+    watch.inputs.add_file(f"{place}/a.py")
+    edit(place / "a.py", "X = 2\n")
+    assert watch.prove() == (f"{place}/a.py",)
+
+
+def test_an_overflow(place: Path) -> None:
+    """When the kernel had to drop events everything is looked at, and watched anew."""
+    watch = watching(place, "a.py", "b.py")
+    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    for _ in range(limit // 2 + 1):
+        os.utime(place / "a.py")
+        (place / "noise").touch()
+        os.unlink(place / "noise")
+    edit(place / "b.py", "X = 2\n")
+    assert settled(watch) is State.STALE
+    assert watch.stale == (f"{place}/b.py",)
+
+
+def test_after_an_overflow(place: Path) -> None:
+    """An overflow without a change leaves everything watched, hard links too."""
+    os.link(place / "a.py", place.parent / "linked.py")
+    watch = watching(place)
+    watch._rearm_due = True
+    assert watch.verdict().state is State.FRESH
+    edit(place.parent / "linked.py", "X = 2\n")
+    assert watch.pending()
+    assert watch.verdict().state is State.STALE
+
+
+def test_a_write_through_another_name(place: Path) -> None:
+    """A file with several hard links is watched by inode."""
+    os.link(place / "a.py", place.parent / "linked.py")
+    watch = watching(place)
+    edit(place.parent / "linked.py", "X = 2\n")
+    assert watch.pending()
+    assert settled(watch) is State.STALE
+
+
+def test_a_late_file_with_links(place: Path) -> None:
+    """What another process read late is watched by inode, too."""
+    os.link(place / "a.py", place.parent / "linked.py")
+    there, here = Watch(), Watch()
+    there.inputs.add_file(f"{place}/a.py")
+    here.adopt(there.inputs.take_additions())
+    assert here.verdict().state is State.FRESH
+    edit(place.parent / "linked.py", "X = 2\n")
+    assert here.pending()
+    assert settled(here) is State.STALE
+
+
+class Limited(Inotify):
+    """An instance that has no watch left for anybody."""
+
+    def watch_directory(self, directory: str) -> int:
+        """See Inotify."""
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def missing() -> Inotify:
+    """What the constructor does where there is no instance left."""
+    raise OSError(errno.EMFILE, "Too many open files")
+
+
+@pytest.mark.parametrize(
+    ("open_inotify", "said"),
+    [(Limited, "raise fs.inotify.max_user_watches"), (missing, "no inotify (Too many open files)")],
+    ids=["no watches", "no instance"],
+)
+def test_limits_are_said_and_lived_with(place: Path, open_inotify: Callable[[], Inotify], said: str) -> None:
+    """Where nothing can be watched the files are looked at instead, and that is said once."""
+    watch = watching(place, "a.py", "b.py", watch=Watch(open_inotify=open_inotify))
+    watch.inputs.add_lookup("shadow", str(place))
+    assert [note for note in watch.notes if said in note] == watch.notes
+    assert len(watch.notes) == 1
+    assert watch.pending()
+    assert watch.verdict().state is State.FRESH
+    (place / "shadow.py").touch()
+    assert settled(watch) is State.STALE
+
+
+def test_what_is_looked_at_costs_nothing(place: Path) -> None:
+    """Giving the verdict leaves nothing in the queue that would ask for the next one."""
+    watch = watching(place)
+    edit(place / "b.py", "")
+    assert watch.pending()
+    assert watch.verdict().state is State.FRESH
+    assert not watch.pending()

@@ -1,0 +1,46 @@
+"""What becomes of a request that finds newer code."""
+
+import pytest
+
+from runner.front.on_change import Course, choose, redirect
+from runner.request import Request
+
+
+def request(method: str = "GET", uri: str = "/", **more: str) -> Request:
+    """A request as a front makes it."""
+    variables = {"REQUEST_METHOD": method, "SCRIPT_NAME": "", "PATH_INFO": "/", "QUERY_STRING": "", "REQUEST_URI": uri}
+    return Request({**variables, **more}, "http", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "course"),
+    [
+        (request(), Course.REDIRECT),
+        (request("HEAD"), Course.REDIRECT),
+        (request("PUT"), Course.REDIRECT),
+        (request("DELETE"), Course.REDIRECT),
+        (request("OPTIONS"), Course.REDIRECT),
+        (request("POST"), Course.FINISH),
+        (request("POST", HTTP_UPGRADE="websocket"), Course.FINISH),
+        (request("OPTIONS", HTTP_ORIGIN="http://a.example"), Course.EXEMPT),
+        (request(HTTP_UPGRADE="websocket"), Course.EXEMPT),
+        (request("post"), Course.REDIRECT),
+    ],
+)
+def test_the_course_of_each_kind_of_request(asked: Request, course: Course) -> None:
+    """A POST is never sent twice; what follows no redirect is not given one."""
+    assert choose(asked) is course
+
+
+def test_the_redirect_repeats_the_request_at_once_and_is_kept_by_nobody() -> None:
+    """307 keeps method and body; no-store keeps it out of caches."""
+    answer = redirect(request(uri="/x?y=1"))
+    headers = dict(answer.headers)
+    assert (answer.status, headers["Location"], headers["Cache-Control"]) == (307, "/x?y=1", "no-store")
+
+
+@pytest.mark.parametrize("uri", ["//evil.example/x", "/\\evil.example", "http://evil.example/x"])
+def test_the_redirect_never_leaves_this_host(uri: str) -> None:
+    """Whatever the URL looks like, the Location is a path of this host."""
+    location = dict(redirect(request(uri=uri)).headers)["Location"]
+    assert location.startswith("/") and not location.startswith(("//", "/\\"))

@@ -1,0 +1,69 @@
+"""What an import comes to, and what `check` says of it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Project
+from tests.support.runner_process import environment
+
+
+def check(directory: Path, target: str = "app:main") -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of `runner check`."""
+    done = subprocess.run([sys.executable, "-m", "runner", "check", target], cwd=directory, env=environment(),
+                          capture_output=True, text=True, timeout=30, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(("code", "blame"), [
+    ("def main(\n", "SyntaxError: '(' was never closed ({}/app.py:1)"),
+    ("1 / 0\n", "ZeroDivisionError: division by zero ({}/app.py:1)"),
+    ("raise SystemExit('enough')\n", "SystemExit: enough ({}/app.py:1)"),
+    ("raise KeyboardInterrupt\n", "KeyboardInterrupt ({}/app.py:1)"),
+    ("import inner\n", "ModuleNotFoundError: No module named 'inner' ({}/app.py:1)"),
+    ("x = '\\udcff'; raise ValueError(x)\n", "ValueError: \\udcff ({}/app.py:1)"),
+    ("raise ValueError('two\\nlines')\n", "ValueError: two lines ({}/app.py:1)"),
+    ("class Mute(Exception):\n    def __str__(self): raise self\nraise Mute\n", "Mute: <exception str() failed> ({}/app.py:3)"),
+])
+def test_a_failure_is_one_line_with_its_place(project: Project, code: str, blame: str) -> None:
+    """Whatever is raised; exit code 1."""
+    directory = project({"app.py": code})
+    status, out, err = check(directory)
+    assert (status, out) == (1, "")
+    assert err.startswith("runner: app:main: ") and len(err.splitlines()) == 1
+    assert blame.format(directory).removesuffix(f" ({directory}/app.py:1)") in err
+    assert f"({directory}/app.py:" in err
+
+
+@pytest.mark.parametrize(("code", "status", "words"), [
+    ("import os; os._exit(0)\n", 1, "the process ended with exit code 0 during the import"),
+    ("import os; os._exit(5)\n", 5, "the process ended with exit code 5 during the import"),
+    ("import os; os.abort()\n", 134, "the process was ended by SIGABRT during the import"),
+])
+def test_an_import_that_ends_its_process_has_failed(project: Project, code: str, status: int, words: str) -> None:
+    """Also with exit code 0, which means nothing here."""
+    assert check(project({"app.py": code})) == (status, "", f"runner: app:main: {words}\n")
+
+
+def test_what_the_import_prints_is_the_application_s(project: Project) -> None:
+    """The verdict is the last line."""
+    status, out, _ = check(project({"app.py": "print('hello')\ndef main(environ, start_response): return []\n"}))
+    assert status == 0
+    assert out.splitlines()[0] == "hello" and out.splitlines()[-1].startswith("app:main is fine: WSGI, ")
+
+
+def test_a_factory_is_called(project: Project) -> None:
+    """With its arguments; what it raises is a failure, what it does not return a usage error."""
+    directory = project({"app.py": """
+        def make(kind):
+            if kind == "none":
+                return None
+            return lambda environ, start_response: [kind.encode()]
+    """})
+    assert check(directory, "app:make('x')")[0] == 0
+    assert check(directory, "app:make('none')")[0] == 2
+    status, _, err = check(directory, "app:make(1)")
+    assert status == 0, err
+    assert check(directory, "app:make()")[0] == 1

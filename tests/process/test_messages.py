@@ -1,0 +1,136 @@
+"""Messages come out of a channel as they went in, with their descriptors; what is no message is refused."""
+
+import os
+import socket
+import time
+from typing import Any, get_type_hints
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.errors import RunnerError
+from runner.process.messages import MESSAGES, Begin, Broken, Channel, Fork, Forked, Ready, Stale, pair, parse, serialize
+
+TEXTS = st.text(st.characters(exclude_categories=()), max_size=50)   # with lone surrogates, as file names have them
+VALUES: dict[Any, st.SearchStrategy[Any]] = {
+    str: TEXTS, int: st.integers(-(2**40), 2**40), float: st.floats(allow_nan=False, allow_infinity=False),
+    list[str]: st.lists(TEXTS, max_size=5), list[list[Any]]: st.lists(st.lists(st.integers(), max_size=3), max_size=3),
+}
+
+
+@st.composite
+def any_message(draw: st.DrawFn) -> Any:
+    """One of any kind, with any content."""
+    kind = draw(st.sampled_from(list(MESSAGES.values())))
+    return kind(*(draw(VALUES[hint]) for hint in get_type_hints(kind).values()))
+
+
+@given(any_message())
+def test_a_message_survives_the_way(message: Any) -> None:
+    """Each kind, with each content."""
+    assert parse(serialize(message)) == message
+
+
+@given(st.binary(max_size=200))
+def test_anything_else_is_refused(data: bytes) -> None:
+    """With the runner's own error, never another one."""
+    try:
+        parse(data)
+    except RunnerError:
+        pass
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"1", b'["Retire", 1]', b'["Nothing"]', b'[["Retire"]]', b"\xff"])
+def test_what_is_almost_a_message_is_refused(data: bytes) -> None:
+    """Wrong shape, unknown name, wrong number of values."""
+    with pytest.raises(RunnerError, match="not a message between processes"):
+        parse(data)
+
+
+def test_descriptors_come_along() -> None:
+    """What arrives is the same pipe under another number, not to be inherited by programs."""
+    ours, theirs = pair()
+    other = Channel(theirs)
+    read, write = os.pipe()
+    assert ours.send(Fork(1, 7), write)
+    os.close(write)
+    received = other.receive()
+    assert received is not None
+    message, descriptors = received
+    assert message == Fork(1, 7)
+    assert not os.get_inheritable(descriptors[0])
+    os.write(descriptors[0], b"same")
+    assert os.read(read, 9) == b"same"
+    for each in (read, *descriptors):
+        os.close(each)
+    ours.close()
+    other.close()
+
+
+def test_messages_keep_their_order_and_their_bounds() -> None:
+    """One each time, None when there is no more."""
+    ours, theirs = pair()
+    other = Channel(theirs)
+    for number in range(50):
+        assert ours.send(Ready(number))
+    assert [other.receive() for _ in range(51)] == [*((Ready(number), []) for number in range(50)), None]
+    ours.close()
+    other.close()
+
+
+def test_the_end_of_the_other_process_is_an_error() -> None:
+    """After its last words; sending to it is refused without one."""
+    ours, theirs = pair()
+    other = Channel(theirs)
+    other.send(Ready(1))
+    other.close()
+    assert ours.receive() == (Ready(1), [])
+    with pytest.raises(EOFError):
+        ours.receive()
+    assert not ours.send(Ready(2))
+    ours.close()
+
+
+@pytest.mark.parametrize("message", [
+    Broken("s" * 500_000, "w" * 4096, 0, 1, "c" * 5000, 1.0, ["n" * 9000] * 300),
+    Broken("\U0001f40d" * 20_000, "\0" * 20_000, 0, 1, "", 1.0, []),
+    Stale(["/" + "\udcff" * 4000] * 50),
+    Forked(1, 2, "e" * 200_000),
+])
+def test_enormous_news_arrives_cut(message: Any) -> None:
+    """The other end always gets something it can read."""
+    ours, theirs = pair()
+    other = Channel(theirs)
+    assert ours.send(message)
+    received = other.receive()
+    assert received is not None and type(received[0]) is type(message)
+    ours.close()
+    other.close()
+
+
+def test_orders_are_never_cut() -> None:
+    """Settings that were cut would be other settings."""
+    settings = "x" * 150_000
+    begin = parse(serialize(Begin(settings, 1, -1, [], 3, 4, "")))
+    assert isinstance(begin, Begin) and begin.settings == settings
+
+
+def test_the_supervisor_waits_for_nobody() -> None:
+    """A process that does not read holds it up for no moment; what it cannot be told is reported as such."""
+    ours, theirs = pair()
+    began = time.monotonic()
+    assert not all(ours.send(Ready(number)) for number in range(10_000))
+    assert time.monotonic() - began < 2.0
+    ours.close()
+    theirs.close()
+
+
+def test_a_channel_that_was_closed_here_has_ended() -> None:
+    """For whoever holds it still."""
+    ours, theirs = pair()
+    ours.close()
+    with pytest.raises(EOFError):
+        ours.receive()
+    theirs.close()
+    assert isinstance(theirs, socket.socket)
