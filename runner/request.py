@@ -109,6 +109,8 @@ class Service(Protocol):
     """All that a front knows of the process it runs in."""
 
     log: Log
+    marks: list[tuple[str, str]]
+    """Headers that every answer carries (`--debug`: which generation gave it); usually none."""
     draining: bool
     """No further request is wanted on any connection after its present one."""
 

@@ -31,6 +31,10 @@ LINGER = 2.0
 LONGEST_LINGER = 30.0
 """Seconds after which a peer that goes on sending all the same is cut off."""
 
+_READING = int(socket.MSG_DONTWAIT)
+_SENDING = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+"""As plain numbers: `|` between the library's flags is a call of Python code, and this is said for each request."""
+
 
 class Machine(Protocol):
     """What speaks over a connection: the FastCGI or the HTTP front."""
@@ -52,6 +56,21 @@ class Machine(Protocol):
 
     def retire(self) -> None:
         """No further request is wanted: close if idle, else when the present one is answered."""
+
+
+class _Nobody:
+    """The machine of a closed connection: hears nothing more."""
+
+    def received(self, data: bytes) -> None:
+        """See Machine."""
+
+    def _hear(self) -> None:
+        """See Machine."""
+
+    ended = drained = overdue = lost = retire = _hear
+
+
+_NOBODY = _Nobody()
 
 
 class _Phase(Enum):
@@ -139,7 +158,7 @@ class Connection:
             return True
         if not self._out:
             try:
-                taken = self.sock.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+                taken = self.sock.send(data, _SENDING)
             except (BlockingIOError, InterruptedError):
                 taken = 0
             except OSError:
@@ -199,7 +218,9 @@ class Connection:
             self._out.clear()
             self.connections.discard(self)
             self.sock.close()
-            self.machine.lost()
+            # Connection and machine know each other: left so, each closed pair would wait for the garbage collector.
+            machine, self.machine = self.machine, _NOBODY
+            machine.lost()
 
     def overdue(self) -> None:
         """The worker's ticker found the deadline passed."""
@@ -215,7 +236,7 @@ class Connection:
 
     def _readable(self) -> None:
         try:
-            data = self.sock.recv(READ_SIZE, socket.MSG_DONTWAIT)
+            data = self.sock.recv(READ_SIZE, _READING)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
@@ -251,7 +272,7 @@ class Connection:
     def _send_some(self) -> None:
         try:
             while self._out:
-                taken = self.sock.send(self._out[0], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+                taken = self.sock.send(self._out[0], _SENDING)
                 self.buffered -= taken
                 self.taken += taken
                 if taken < len(self._out[0]):

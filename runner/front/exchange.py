@@ -69,6 +69,8 @@ class BaseExchange(ABC):
         """See runner.request.Exchange."""
         if self.committed:
             raise LocalProtocolError("the answer has begun to leave; it cannot begin again")
+        if self.service.marks:
+            headers = [*headers, *self.service.marks]
         self._begin(status, reason, serialize_headers(headers))
 
     def answer(self, answer: Answer) -> None:
@@ -90,7 +92,9 @@ class BaseExchange(ABC):
             return
         if not self.committed and self._left is None and not self._mute:
             self._size(len(data))
-        part = self._count(data)
+            self.sent, part = len(data), data
+        else:
+            part = self._count(data)
         if self._left and not self._mute:
             missing = self._left
             if self.committed:

@@ -11,10 +11,12 @@ Start at FastCGIFront.received. FastCGI 1.0 sections 5 and 6.
 
 from __future__ import annotations
 
+import io
 import time
+from typing import IO
 
 from runner.errors import RemoteProtocolError
-from runner.front.body import Body
+from runner.front.body import Body, ShortBody
 from runner.front.connection import Connection
 from runner.front.exchange import BaseExchange
 from runner.front.limits import Limits
@@ -52,14 +54,16 @@ class FastCGIFront:
             return
         self._reply()
         for event in events:
-            if type(event) is wire.Head:
-                self._begin(event)
-            elif type(event) is wire.Body:
-                self._collect(event.data)
-            elif type(event) is wire.BodyEnd:
-                self._call()
-            elif type(event) is wire.Abort:
-                self._abort()
+            match event:
+                case wire.Head():
+                    # Nearly every GET comes whole in one read; what cannot have a body needs no place for one.
+                    self._begin(event, whole=len(events) == 2 and type(events[1]) is wire.BodyEnd)
+                case wire.Body():
+                    self._collect(event.data)
+                case wire.BodyEnd():
+                    self._call()
+                case wire.Abort():
+                    self._abort()
         if self._wire.must_close and self._exchange is None:
             self._connection.close(linger=True)
         elif self._wire.pending:
@@ -107,13 +111,14 @@ class FastCGIFront:
         if self._request is None and self._wire.between:
             self._connection.close(linger=True)
 
-    def _begin(self, head: wire.Head) -> None:
+    def _begin(self, head: wire.Head, *, whole: bool) -> None:
         now = time.monotonic()
         try:
             variables, scheme = self._rules.clean(head.params)
             request = self._request = Request(variables, scheme, now)
             answer = self._service.admit(request)
-            if answer is None:
+            whole = whole and "CONTENT_LENGTH" not in variables
+            if answer is None and not whole:
                 self._body = Body(content_length(variables), self._limits.max_body)
         except RemoteProtocolError as error:
             self._note_refusal(error)
@@ -121,6 +126,8 @@ class FastCGIFront:
             answer = _answer(error.status, str(error))
         if answer is not None:
             self._refuse(request, answer)
+        elif whole:
+            self._handle(request, io.BytesIO())
         else:
             self._connection.expect(self._limits.body_timeout)
 
@@ -147,10 +154,13 @@ class FastCGIFront:
             return
         self._body = None
         note_length(request.variables, body.received)
-        request.body = body.open()
+        self._handle(request, body.open())
+
+    def _handle(self, request: Request, body: IO[bytes] | ShortBody) -> None:
+        request.body = body
         self._connection.expect(0)
-        self._exchange = FastCGIExchange(self, request, self._connection, self._service)
-        self._service.handle(self._exchange)
+        exchange = self._exchange = FastCGIExchange(self, request, self._connection, self._service)
+        self._service.handle(exchange)
 
     def _abort(self) -> None:
         """FCGI_ABORT_REQUEST, section 5.4: the application is told, then the request is ended promptly."""

@@ -63,7 +63,7 @@ class Chronicle:
             self._tell(number, message.summary)
 
     def ready(self, number: int, *, broken: bool, due: bool) -> None:
-        """A worker of a generation accepts; the first one is news. *due*: the next generation was asked for meanwhile."""
+        """A worker of a generation accepts; the first one is news. *due*: the next generation is asked for already."""
         if number <= self._ready:
             return
         self._ready = number

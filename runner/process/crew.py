@@ -112,8 +112,11 @@ class Crew:
         self._enlist(Hand(key, slot, station.channel, station.popen.pid, station), hear, gone)
 
     def look_out(self, number: int, settings: Settings, hear: Callable[[Station, Message], None]) -> None:
-        """Have a process of its own watch what generation *number*, still importing, has read. Raises OSError."""
-        lookout = self._launch(number, messages.LOOKOUT, settings, os.dup(self.stations[number].journal), "")
+        """Have another process, if there is one to be had, watch what generation *number* has read, still importing."""
+        try:
+            lookout = self._launch(number, messages.LOOKOUT, settings, os.dup(self.stations[number].journal), "")
+        except OSError:
+            return
         self._lookout = lookout
         self._attend(lookout.channel, lambda message: hear(lookout, message), lambda: None)
 

@@ -22,15 +22,17 @@ class OwnPages:
     def __init__(self, settings: Settings, generation: int, scoreboard: Scoreboard) -> None:
         self._ping = settings.ping_path
         self._status = settings.status_path
-        self._any = bool(self._ping or self._status)
         self._workers = settings.workers
         self._generation = generation
         self._scoreboard = scoreboard
 
+    @classmethod
+    def wanted(cls, settings: Settings, generation: int, scoreboard: Scoreboard) -> OwnPages | None:
+        """The pages, if the settings name any."""
+        return cls(settings, generation, scoreboard) if settings.ping_path or settings.status_path else None
+
     def answer(self, request: Request) -> Answer | None:
         """The page, or None if *request* is not for one."""
-        if not self._any:
-            return None
         path = request.variables["PATH_INFO"]
         if path == self._ping:
             return Answer(200, _TEXT, b"pong\n")

@@ -195,7 +195,7 @@ class _Supervisor:
             case roster.KeepGeneration(number):
                 self._keep(number)
             case roster.LookOut(number) if self._settings.reload != "off":
-                self._look_out(number)
+                self._crew.look_out(number, self._settings, self._hear)
             case roster.Finish():
                 self._finished = True
 
@@ -205,12 +205,6 @@ class _Supervisor:
         except OSError as error:
             self._log.error(f"cannot start generation {number}: {error.strerror}; trying again")
             self._roster.note_unstarted(number, time.monotonic())
-
-    def _look_out(self, number: int) -> None:
-        try:
-            self._crew.look_out(number, self._settings, self._hear)
-        except OSError as error:
-            self._log.warning(f"cannot look out for changes during the import: {error.strerror}")
 
     def _fork(self, number: int, slot: int, *, solo: bool) -> None:
         key = self._roster.note_forking(number, slot, time.monotonic())

@@ -17,7 +17,6 @@ import atexit
 import contextlib
 import faulthandler
 import os
-import random
 import signal
 import socket
 import sys
@@ -41,6 +40,7 @@ from runner.log import Log
 from runner.process import messages
 from runner.process.acceptor import Acceptor, Front
 from runner.process.access_log import AccessLog
+from runner.process.lifespan import Lifespan
 from runner.process.messages import Channel
 from runner.process.overdue import DUMP_SIGNAL
 from runner.process.own_pages import OwnPages
@@ -54,7 +54,6 @@ FIRST_WORD = 1.0
 """Seconds that a retiring worker gives a connection it has just accepted: its request was sent to this address, too."""
 ORPHAN_GRACE = 1.0
 """Seconds for the present requests once the supervisor is gone."""
-_WEIGH_EVERY = 0.1
 
 
 class Place(NamedTuple):
@@ -109,6 +108,7 @@ class _Worker:
         settings = self._settings = task.settings
         self.log = Log(f"worker {task.slot}", settings.log_level, settings.log_format)
         self.draining = False
+        self.marks = [("X-Runner-Generation", str(task.generation))] if settings.debug else []
         self._task = task
         self._check = task.check
         self._row = task.scoreboard.row(task.slot)
@@ -120,13 +120,12 @@ class _Worker:
             keep_alive=settings.keep_alive,
             max_body=settings.max_body,
         )
-        self._pages = OwnPages(settings, task.generation, task.scoreboard)
+        self._pages = OwnPages.wanted(settings, task.generation, task.scoreboard)
         self._access = AccessLog(settings, task.generation, self.log)
+        self._most = settings.max_inflight
         self._inflight = 0
         self._pid = os.getpid()
-        self._weigh_at = 0.0
-        jitter = random.SystemRandom().randrange(settings.max_requests_jitter + 1)
-        self._left = settings.max_requests + jitter if settings.max_requests else 0
+        self._lifespan = Lifespan(settings) if settings.max_requests or settings.max_rss else None
         self._paused = False
         self._retiring = False
         self._ticking = False
@@ -298,10 +297,9 @@ class _Worker:
 
     def admit(self, request: Request) -> Answer | None:
         """See runner.request.Service."""
-        answer = self._pages.answer(request)
-        if answer is not None:
-            return answer
-        if self._settings.max_inflight and self._inflight >= self._settings.max_inflight:
+        if self._pages is not None and (page := self._pages.answer(request)) is not None:
+            return page
+        if self._most and self._inflight >= self._most:
             self._row.count(Counter.REFUSED)
             headers = [("Retry-After", "1"), ("Content-Type", "text/plain")]
             return Answer(503, headers, b"Too many requests at once; ask again in a second.\n")
@@ -331,12 +329,8 @@ class _Worker:
             self._note_inflight()
         if self._access.wanted:
             self._access.write(exchange.request, status, sent, self._task.slot)
-        if self._left:
-            self._left -= 1
-            if not self._left:
-                self._loop.call_soon(self._retire, "it has answered --max-requests requests")
-        if self._settings.max_rss:
-            self._weigh()
+        if self._lifespan is not None and (reason := self._lifespan.spent()):
+            self._loop.call_soon(self._retire, reason)
         if self._retiring:
             self._loop.call_soon(self._leave_if_idle)
 
@@ -349,16 +343,6 @@ class _Worker:
     def _note_deadline(self, deadline: float) -> None:
         if self._row.get(Counter.PID) == self._pid:
             self._row.mark(Moment.DEADLINE, deadline)
-
-    def _weigh(self) -> None:
-        now = time.monotonic()
-        if now < self._weigh_at:
-            return
-        self._weigh_at = now + _WEIGH_EVERY
-        with open("/proc/self/statm", "rb") as file:
-            resident = int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
-        if resident > self._settings.max_rss:
-            self._loop.call_soon(self._retire, f"it uses {resident >> 20} MiB, more than --max-rss")
 
     def _show_failure(self, exchange: Exchange) -> None:
         """What answers where the application could not be imported."""

@@ -39,6 +39,11 @@ def both(served: Served) -> dict[int, int]:
     return ready_pids(served)
 
 
+def await_version(served: Served, version: int) -> None:
+    """Wait until the application with that VERSION answers."""
+    until(f"version {version} is live", lambda: fetch(served.http).body.startswith(b"%d " % version), live=served)
+
+
 def kill_and_time(served: Served, slot: int) -> float:
     """Seconds from SIGKILL until another worker of *slot* accepts."""
     before = ready_pids(served)
@@ -252,9 +257,9 @@ def test_a_thread_left_by_the_import_is_named(project: Project, runner: Runner) 
     assert served.output.count("workers cannot be forked") == 1
 
 
-def _body_of(served: Served, status: int, part: bytes = b"") -> bytes | None:
+def _body_of(served: Served, status: int, part: bytes = b"") -> bytes:
     reply = fetch(served.http, "/pid")
-    return reply.body or b" " if reply.status == status and part in reply.body else None
+    return reply.body or b" " if reply.status == status and part in reply.body else b""
 
 
 # ---- the machine refuses -------------------------------------------------------------------------------------
@@ -386,7 +391,7 @@ def reload_and_compare(served: Served, file: Path, times: int) -> None:
     before = held()
     for version in range(2, times + 2):
         edit(file, SOURCE.replace("VERSION = 1", f"VERSION = {version}"))
-        until("the save is live", lambda: fetch(served.http).body.startswith(b"%d " % version), live=served)
+        await_version(served, version)
     until("it has settled", settled, live=served)
     until(f"it holds {before} again", lambda: held() == before, live=served)
 
@@ -412,7 +417,7 @@ def test_a_worker_is_replaced_quickly_each_time(project: Project, runner: Runner
     times = []
     for version in range(2, 22):
         edit(directory / "app.py", SOURCE.replace("VERSION = 1", f"VERSION = {version}"))
-        until("the save is live", lambda: fetch(served.http).body.startswith(b"%d " % version), live=served)
+        await_version(served, version)
         until("all have settled", lambda: len(descendants(served.pid)) == 3, live=served)
         times += [kill_and_time(served, slot) for slot in (0, 1)]
     print(f"median {statistics.median(times) * 1000:.1f} ms, longest {max(times) * 1000:.1f} ms")

@@ -43,6 +43,7 @@ class Process:
     def __init__(self, application: Callable[[Exchange], None] | None = None) -> None:
         self.log: Log = Lines()
         self.draining = False
+        self.marks: list[tuple[str, str]] = []
         self.events: list[str] = []
         self.ends: list[tuple[int, int, bool]] = []
         self.exchanges: list[Exchange] = []

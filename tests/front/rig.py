@@ -46,6 +46,7 @@ class FakeService:
         self._write = write
         self.log = Log("worker 0", descriptor=write)
         self.draining = False
+        self.marks: list[tuple[str, str]] = []
         self.refusal: Answer | None = None
         self.answer = answer
         self.requests: list[Request] = []

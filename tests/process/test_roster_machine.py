@@ -8,7 +8,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from runner.process import roster
 from runner.process.life import Generation, Phase, Worker
-from runner.process.roster import Order
 from tests.process.roster_play import Play
 
 SERVING = (Phase.LIVE, Phase.OUTDATED)
