@@ -81,7 +81,7 @@ class Ledger:
             "since": 0.0,
             "addresses": self._addresses,
             "files": self.files,
-            "generation": current.number if current else 0,
+            "generation": current.number if current else roster.newest_served(),
             "workers": [],
             "counters": self._counters(scoreboard, roster),
             "notes": [*self.notes, *([f"the newest code is broken: {self.error}"] if self.error else [])],
@@ -104,7 +104,8 @@ class Ledger:
         if roster.stopping:
             return "stopping"
         if current is None:
-            return "starting"
+            # After the death of a generation its workers serve on.
+            return "reloading" if any(worker.ready for worker in roster.workers.values()) else "starting"
         if current.broken:
             return "broken"
         if current.kept:

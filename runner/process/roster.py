@@ -228,6 +228,10 @@ class Roster:
         """The number of the newest generation, whatever became of it."""
         return self._numbers
 
+    def newest_served(self) -> int:
+        """The newest generation that has workers, alive itself or not; 0 if there are none."""
+        return max((worker.generation for worker in self.workers.values()), default=0)
+
     def loading(self) -> Generation | None:
         """The generation under construction."""
         return next((g for g in self.generations.values() if g.phase is Phase.LOADING), None)

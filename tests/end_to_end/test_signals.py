@@ -1,4 +1,4 @@
-"""Signals, one by one, in bursts and to the whole group: what each means, and that none is lost or fatal by accident."""
+"""Signals, one by one, in bursts and to the whole group: what each means, and that none is fatal by accident."""
 
 import os
 import pty

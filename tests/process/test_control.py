@@ -90,7 +90,8 @@ def test_a_question_may_come_in_pieces(office: Office) -> None:
 
 
 @pytest.mark.parametrize("data", [
-    b"garbage\n", b"\x00\xff\n", b"[1]\n", b"1\n", b"null\n", b"{}\n", b"\n", b"[" * 300_000 + b"\n", b'{"a": 1e400000}x\n',
+    b"garbage\n", b"\x00\xff\n", b"[1]\n", b"1\n", b"null\n", b"{}\n", b"\n", b"[" * 300_000 + b"\n",
+    b'{"a": 1e400000}x\n',
 ])
 def test_what_is_no_question_is_answered_as_such(office: Office, data: bytes) -> None:
     """And the next one is heard."""

@@ -64,7 +64,9 @@ except PermissionError:
 """
 
 
-@pytest.mark.parametrize(("user", "group", "numbers"), [("nobody", "", (65534, 65534)), ("nobody", "www-data", (65534, 33))])
+@pytest.mark.parametrize(("user", "group", "numbers"), [
+    ("nobody", "", (65534, 65534)), ("nobody", "www-data", (65534, 33)),
+])
 def test_the_user_is_changed_for_good(user: str, group: str, numbers: tuple[int, int]) -> None:
     """Real, effective and saved, with that user's groups only; there is no way back."""
     assert os.geteuid() == 0, "run the tests as root, or this promise is not looked at"
@@ -116,7 +118,8 @@ def test_it_dies_with_its_parent() -> None:
 
 def test_signals_to_the_group_do_not_end_it_while_it_begins() -> None:
     """A Ctrl-C in the first milliseconds leaves no traceback."""
-    with Live([sys.executable, "-c", STARTER % "signal.signal(signal.SIGINT, lambda *_: None)"], env=environment()) as live:
+    starter = STARTER % "signal.signal(signal.SIGINT, lambda *_: None)"
+    with Live([sys.executable, "-c", starter], env=environment()) as live:
         child = int(live.wait_for(r"started (\d+)")[1])
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTTOU):
             os.kill(child, number)

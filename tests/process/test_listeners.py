@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,13 +28,13 @@ def opened() -> Iterator[list[Listener]]:
     close_listeners(listeners)
 
 
-def settings(*fastcgi: str, http: tuple[str, ...] = (), **more: object) -> Settings:
+def settings(*fastcgi: str, http: tuple[str, ...] = (), **more: Any) -> Settings:
     """Settings with these addresses only."""
     known = resolve({}, {}, "/").settings
-    return replace(known, fastcgi=fastcgi, http=http, **more)  # type: ignore[arg-type]
+    return replace(known, fastcgi=fastcgi, http=http, **more)
 
 
-def bind(path: Path, **more: object) -> list[Listener]:
+def bind(path: Path, **more: Any) -> list[Listener]:
     """Listen on a unix socket."""
     return open_listeners(settings(f"unix:{path}", **more), {}, explicit=True)
 
@@ -171,8 +172,8 @@ def test_a_folder_that_is_missing_is_named(sockets: Path) -> None:
 def test_a_folder_one_may_not_write_to_is_named(sockets: Path) -> None:
     """Root may, so somebody else tries."""
     sockets.chmod(0o755)
-    code = ("import os, sys; from tests.process.test_listeners import bind; from pathlib import Path; os.setuid(65534)\n"
-            "try: bind(Path(sys.argv[1]))\nexcept Exception as error: print(error)")
+    code = ("import os, sys\nfrom pathlib import Path\nfrom tests.process.test_listeners import bind\n"
+            "os.setuid(65534)\ntry: bind(Path(sys.argv[1]))\nexcept Exception as error: print(error)")
     done = subprocess.run([sys.executable, "-c", code, str(sockets / "s")], env=environment(), capture_output=True,
                           text=True, timeout=30, check=True)
     assert "Permission denied; choose a port above 1023 or a directory you may write to" in done.stdout
