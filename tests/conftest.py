@@ -31,6 +31,14 @@ class Runner(Protocol):
         """See tests.support.runner_process.serve."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def private_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the runners compile goes to a cache of this run's own: no test sees, or fills, the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def sockets() -> Iterator[Path]:
     """A folder whose sockets have names short enough for the kernel and may be reached by any user."""

@@ -31,6 +31,8 @@ SETTLED = 2.0
 CACHE_FILES = 20_000
 """Entries of the cache above which the longest unused are removed."""
 
+_FORMAT = b"1"
+"""Changes with the form of an entry, so that another version of the runner never reads what it would not understand."""
 _HEADER = 16
 _CHECKSUM = 16
 _PLAIN = importlib.machinery.SourceFileLoader
@@ -104,7 +106,7 @@ class Bytecode:
             return None
         key = hashlib.blake2b(digest_size=20)
         # The path is part of compiled code (co_filename), so equal sources in two places are two entries.
-        for part in (importlib.util.MAGIC_NUMBER, bytes([sys.flags.optimize]), os.fsencode(path), b"\0", source):
+        for part in (_FORMAT, importlib.util.MAGIC_NUMBER, bytes([sys.flags.optimize]), os.fsencode(path), b"\0", source):
             key.update(part)
         return os.path.join(self._directory, key.hexdigest())
 

@@ -17,6 +17,8 @@ from enum import Enum, auto
 
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 5.0
+UNSETTLED_DELAY = 0.2
+"""The longest wait after imports that were void because somebody went on saving: requests wait meanwhile."""
 HEALTHY = 30.0
 """Seconds after which an earlier crash no longer counts."""
 SLOW = 1.0
@@ -110,14 +112,14 @@ class Backoff:
     last: float = 0.0
     not_before: float = 0.0
 
-    def fail(self, now: float, *, free: int) -> None:
-        """Another failure; the first *free* ones cost no wait."""
+    def fail(self, now: float, *, free: int, longest: float = LONGEST_DELAY) -> None:
+        """Another failure; the first *free* ones cost no wait, no other one more than *longest* seconds."""
         if now - self.last > HEALTHY:
             self.failures = 0
         self.failures += 1
         self.last = now
         waits = self.failures - free
-        self.not_before = now + min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(waits - 1, 10)) if waits > 0 else now
+        self.not_before = now + min(longest, FIRST_DELAY * 2 ** min(waits - 1, 10)) if waits > 0 else now
 
     def forgive(self) -> None:
         """Something relevant changed: the next attempt may come at once."""

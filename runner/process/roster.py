@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from runner.process.life import LIFE, PATIENT, SLOW, Backoff, Fact, Generation, Phase, Worker
+from runner.process.life import LIFE, PATIENT, SLOW, UNSETTLED_DELAY, Backoff, Fact, Generation, Phase, Worker
 
 
 class Start(NamedTuple):
@@ -125,7 +125,7 @@ class Roster:
         """Files changed while they were imported."""
         self._step(number, Fact.UNBORN)
         self.due = True
-        self.starts.fail(now, free=2)
+        self.starts.fail(now, free=2, longest=UNSETTLED_DELAY)
 
     def note_stale(self, number: int) -> None:
         """Files of this generation changed. A save is what everybody who failed was waiting for."""

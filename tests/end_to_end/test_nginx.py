@@ -11,8 +11,6 @@ from tests.support.probe_process import Probe, seen, serve_probe, unsealed
 from tests.support.sites import open_site, title
 from tests.support.visitor import Visitor
 
-BUFFERS = "fastcgi_buffer_size 16k; fastcgi_buffers 16 16k;"
-
 
 @pytest.fixture(scope="module")
 def probe() -> Iterator[Probe]:
@@ -50,8 +48,8 @@ def test_the_first_line_comes_before_the_last_is_made(
 def test_a_long_header_block_needs_larger_buffers(probe: Probe, size: int) -> None:
     """5 KiB of headers pass with the buffers that we recommend; nginx's own, one page, end at 4 KiB with 502."""
     statuses = []
-    for extra in ("", BUFFERS):
-        with open_site(probe.served, nginx.Site(extra=extra)) as address, Visitor(address) as visitor:
+    for parameters in ("stock", "recommended"):
+        with open_site(probe.served, nginx.Site(parameters=parameters)) as address, Visitor(address) as visitor:
             reply = visitor.ask(f"/headers?size={size}")
         statuses.append(reply.status)
         assert reply.status != 200 or (reply.header("x-large"), reply.text) == ("x" * size, "whole\n")

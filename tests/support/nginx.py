@@ -40,6 +40,8 @@ RECOMMENDED = """
             # A header `Proxy:` must not become the variable HTTP_PROXY that HTTP clients obey.
             fastcgi_param HTTP_PROXY        "" if_not_empty;
 """
+BUFFERS = "fastcgi_buffer_size 16k; fastcgi_buffers 16 16k;"
+"""nginx's own answers 502 to a head above 4 KiB."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ http {{
             {STOCK if site.parameters == "stock" else RECOMMENDED}
             {_location(directory, site)}
             fastcgi_keep_conn {_on(site.keep_connections)};
+            {BUFFERS if site.parameters == "recommended" else ""}
             fastcgi_request_buffering {_on(site.request_buffering)};
             fastcgi_buffering {_on(site.response_buffering)};
             fastcgi_pass application;
