@@ -16,7 +16,10 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$each" -c '$(NEW_ENOUGH)' 2>/dev/null && echo "$$each" && break; done)
 
-.PHONY: serve test stress bench clean web-servers
+# What decides how the installation looks; the sources themselves are read in place.
+INSTALLED := setup.cfg setup.py pyproject.toml runner/wire/_parameters.c
+
+.PHONY: serve test stress bench clean compiler web-servers
 
 serve: $(VENV)/serve.stamp
 	cd app_example && exec ../$(VENV)/bin/runner serve app:main $(ARGS)
@@ -39,14 +42,14 @@ bench: $(VENV)/bench.stamp web-servers
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -f runner/wire/_parameters*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# An editable installation reads the sources in place, so only a change of the metadata repeats it.
-$(VENV)/serve.stamp: setup.cfg pyproject.toml | $(VENV)/bin/python
+$(VENV)/serve.stamp: $(INSTALLED) | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[fast]'
 	touch $@
 
-$(VENV)/test.stamp: setup.cfg pyproject.toml | $(VENV)/bin/python
+$(VENV)/test.stamp: $(INSTALLED) | $(VENV)/bin/python compiler
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[fast,titles,test]'
 	touch $@ $(VENV)/serve.stamp
 
@@ -63,6 +66,14 @@ $(VENV)/bin/python:
 	"$$python" -c 'import ensurepip' 2>/dev/null || .ci/debian-packages \
 		"$$("$$python" -c 'import sys; print("python3.%d-venv" % sys.version_info[1])')"
 	"$$python" -m venv --clear $(VENV)
+
+# Serving goes without; the tests compare the C file with its twin in Python, and figures are taken with it.
+compiler: | $(VENV)/bin/python
+	@missing=()
+	command -v cc >/dev/null || missing+=(gcc libc6-dev)
+	headers=$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("include"))')
+	[ -e "$$headers/Python.h" ] || missing+=(lib$$(basename "$$headers")-dev)
+	[ $${#missing[@]} = 0 ] || .ci/debian-packages "$${missing[@]}"
 
 # Debian keeps servers in /usr/sbin, which an ordinary user's PATH leaves out. Apache's service is not installed, only its program.
 web-servers:

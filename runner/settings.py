@@ -143,6 +143,7 @@ class Settings:
 
     workers: int = knob(_PROCESSES, 2, whole(1, 1000, 4), "worker processes")
     threads: int = knob(_PROCESSES, 1, whole(1, 1000, 8), "application threads in each; 1 is inline")
+    idle_exit: float = knob(_PROCESSES, 0.0, DURATION, "end after so long without a request")
     user: str | None = knob(_PROCESSES, None, ACCOUNT, "run the application as this user")
     group: str | None = knob(_PROCESSES, None, ACCOUNT, "run the application as this group")
     umask: int | None = knob(_PROCESSES, None, OCTAL, "permissions that new files lack, octal")

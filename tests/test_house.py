@@ -45,7 +45,7 @@ SUPERVISOR_KNOWS = {
     "errors", "log", "settings", "values", "process",
     *(f"process.{name}" for name in (
         "supervisor", "roster", "life", "crew", "chronicle", "report", "overdue", "banner", "control", "listeners",
-        "pid_file", "messages", "scoreboard", "interpreter",
+        "pid_file", "messages", "scoreboard", "interpreter", "signals", "unix_socket", "locks", "obituary", "endings",
     )),
 }  # fmt: skip
 """All of the runner that the supervisor's process may ever load."""

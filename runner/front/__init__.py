@@ -4,6 +4,7 @@
     exchange      one request and the way its answer takes back; what holds on every wire
     body          a request body while it arrives
     variables     the CGI meta-variables, the same ones from every web server
+    twins         reads them from the usual FastCGI request, in C or in Python
     on_change     what becomes of a request that finds newer code on the disk
     fastcgi       FastCGI requests of one connection
     http          the same from plain HTTP/1.1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ from runner.request import Request
 from runner.settings import Settings
 
 _MODE = 0o640
+_SPACE = re.compile(r"\s")
 
 
 class AccessLog:
@@ -102,4 +104,4 @@ def _quote(text: str) -> str:
 
 def _bare(text: str) -> str:
     """A field without quotes ends at a space, so it must not have one."""
-    return escape(text[:200]).replace(" ", "\\x20")
+    return _SPACE.sub(lambda match: f"\\x{ord(match[0]):02x}", escape(text[:200]))

@@ -21,7 +21,10 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from runner.errors import BootError, UsageError
+from runner.process import unix_socket
+from runner.process.unix_socket import TakenError
 
+_SUFFIX = ".sock"
 _LINE = 1 << 20
 _BACKLOG = 128
 _CLIENTS = 16
@@ -50,24 +53,14 @@ class Desk:
         self._clients: dict[socket.socket, bytes] = {}
         self._selector: selectors.BaseSelector
         self._answer: Callable[[Question], None]
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            _make_room(path)
-            before = os.umask(0o177)
-            try:
-                self.sock.bind(path)
-            finally:
-                os.umask(before)
-            self.sock.listen(_BACKLOG)
+            self.sock, self._lock = unix_socket.open_at(path, mode=0o600, backlog=_BACKLOG)
+        except TakenError as error:
+            raise BootError(f"the control socket {path} {error}, or choose another --control") from error
         except OSError as error:
-            self.sock.close()
-            reason = error.strerror or error   # a path that is too long has no number
-            raise BootError(f"cannot open the control socket {path}: {reason}; choose one by --control") from error
-        except BootError:
-            self.sock.close()
-            raise
+            reason = f"cannot open the control socket {path}: {error.strerror}"
+            raise BootError(f"{reason}; choose one by --control") from error
         self.sock.setblocking(False)
-        self._inode = os.lstat(path).st_ino
 
     def __enter__(self) -> Desk:
         return self
@@ -133,9 +126,7 @@ class Desk:
         """Stop listening; the socket file goes if it is still ours."""
         for client in self._clients:
             client.close()
-        with contextlib.suppress(OSError):
-            if os.lstat(self.path).st_ino == self._inode:
-                os.unlink(self.path)
+        unix_socket.remove(self.path, self._lock)
         self.sock.close()
 
 
@@ -189,7 +180,7 @@ def runtime_directory() -> str:
 
 def default_path() -> str:
     """Where a supervisor of this process listens unless told otherwise."""
-    return os.path.join(runtime_directory(), f"{os.getpid()}.sock")
+    return os.path.join(runtime_directory(), f"{os.getpid()}{_SUFFIX}")
 
 
 def find(directory: str, target: str | None = None) -> str:
@@ -199,14 +190,17 @@ def find(directory: str, target: str | None = None) -> str:
     """
     running = []
     for name in sorted(os.listdir(runtime_directory())):
+        if not name.endswith(_SUFFIX):
+            continue
         path = os.path.join(runtime_directory(), name)
         try:
             report = ask(path, {"command": "whoami"})
         except UsageError as error:
             if isinstance(error.__cause__, ConnectionRefusedError):
-                # Its owner is dead: nobody else ever binds a name in this directory.
-                with contextlib.suppress(OSError):
-                    os.unlink(path)
+                # Its owner is dead: nobody else ever binds a name in this directory, and who binds one listens already.
+                for dead in (path, path + ".lock"):
+                    with contextlib.suppress(OSError):
+                        os.unlink(dead)
             continue
         running.append((path, str(report.get("target")), str(report.get("directory"))))
     chosen = [row for row in running if target in (None, row[1])]
@@ -218,20 +212,3 @@ def find(directory: str, target: str | None = None) -> str:
         raise UsageError("no runner is running; start one by: runner serve app:main")
     names = ", ".join(f"{row[1]} in {row[2]} (--control {row[0]})" for row in running)
     raise UsageError(f"{'several runners are' if chosen else 'no such runner is'} running; choose one of: {names}")
-
-
-def _make_room(path: str) -> None:
-    """Remove the socket of a runner that is no more; anything else there is somebody's."""
-    try:
-        seen = os.lstat(path)
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(seen.st_mode):
-        raise BootError(f"{path} exists and is not a socket; remove it yourself, or choose another --control")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            os.unlink(path)
-            return
-    raise BootError(f"another runner listens at {path}; stop it, or choose another --control")

@@ -3,26 +3,35 @@
 For many small sites under socket activation: the service manager keeps the sockets and starts the runner again with the
 next connection.
 
-Law: a request under way, a connection that waits for one, and the start itself are all "not idle"; numbers only.
+Law: a request under way is not idle, and neither is the start; numbers of the scoreboard only, time comes in.
 """
 
 from __future__ import annotations
 
 from runner.process.scoreboard import Counter, Scoreboard
 
+_LOOKS = 4
+"""Looks in one idle span: it ends at most a quarter late."""
+
 
 class Idle:
-    """Reads the *scoreboard*; *now* is the moment from which to count, in monotonic seconds."""
+    """Reads the *scoreboard*; *now* (monotonic seconds) is where the first span begins."""
 
     def __init__(self, scoreboard: Scoreboard, now: float) -> None:
         self._scoreboard = scoreboard
-        self._seen = -1
+        self._seen = 0
         self._since = now
 
-    def since(self, slots: int, now: float) -> float:
-        """Seconds without a request in any of the first *slots* rows."""
+    def next_look(self, limit: float, now: float) -> float | None:
+        """When `over` should be asked; None if *limit* is off (0)."""
+        return now + limit / _LOOKS if limit else None
+
+    def over(self, limit: float, slots: int, now: float) -> bool:
+        """Nobody has asked for anything for *limit* seconds in any of the first *slots* rows."""
+        if not limit:
+            return False
         rows = [self._scoreboard.row(slot) for slot in range(slots)]
         answered = sum(row.get(Counter.REQUESTS) for row in rows)
         if answered != self._seen or any(row.get(Counter.INFLIGHT) for row in rows):
             self._seen, self._since = answered, now
-        return now - self._since
+        return now - self._since >= limit

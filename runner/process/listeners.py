@@ -10,26 +10,22 @@ follow sd_listen_fds(3); a listening socket on descriptor 0 is FastCGI 1.0 secti
 
 from __future__ import annotations
 
-import contextlib
 import grp
 import ipaddress
 import os
 import pwd
-import secrets
 import socket
-import stat
 import sys
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from runner.errors import BootError
-from runner.process.locks import HeldError, hold, release
+from runner.process import unix_socket
+from runner.process.unix_socket import TakenError
 from runner.settings import Address, Settings, parse_address
 
 _FIRST = 3
 """The first descriptor of systemd's socket activation."""
-_LONGEST = 108
-"""Bytes of a socket's path with the zero at its end, unix(7)."""
 
 
 class Listener(NamedTuple):
@@ -109,12 +105,7 @@ def close_listeners(listeners: list[Listener]) -> None:
     for listener in listeners:
         listener.sock.close()
         if listener.lock is not None:
-            path = listener.text.removeprefix("unix:")
-            with contextlib.suppress(OSError):
-                # The lock is still held, so nobody else can have bound this name meanwhile.
-                if stat.S_ISSOCK(os.lstat(path).st_mode):
-                    os.unlink(path)
-            release(path + ".lock", listener.lock)
+            unix_socket.remove(listener.text.removeprefix("unix:"), listener.lock)
 
 
 def _inherited(environ: Mapping[str, str]) -> list[Listener]:
@@ -148,71 +139,18 @@ def _open(front: str, text: str, address: Address, settings: Settings) -> Listen
 
 
 def _bind_unix(front: str, path: str, settings: Settings) -> Listener:
-    lock = _lock(path)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # A short name, for the kernel allows no more than 107 bytes, in the same directory, for rename(2) to be one step.
-    beside = os.path.join(os.path.dirname(path), f".{secrets.token_hex(4)}")
     try:
-        _refuse_others(path)
-        # On Linux the file takes its mode from the unbound socket, so it is never open wider than asked.
-        os.fchmod(sock.fileno(), settings.socket_mode)
-        before = os.umask(0o777 & ~settings.socket_mode)
-        try:
-            _bind(sock, beside)
-        finally:
-            os.umask(before)
-        _give_away(beside, settings)
-        sock.listen(settings.backlog)
-        os.rename(beside, path)
-    except BaseException as error:
-        sock.close()
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
-        release(path + ".lock", lock)
-        if isinstance(error, OSError):
-            raise BootError(f"cannot listen on unix:{path}: {error.strerror}; {_remedy(error)}") from error
-        raise
-    return Listener(sock, front, f"unix:{path}", lock)
-
-
-def _bind(sock: socket.socket, path: str) -> None:
-    if len(os.fsencode(path)) < _LONGEST:
-        sock.bind(path)
-        return
-    directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        sock.bind(f"/proc/self/fd/{directory}/{os.path.basename(path)}")
-    finally:
-        os.close(directory)
-
-
-def _lock(path: str) -> int:
-    """Hold the right to the name *path*; the kernel gives it back whatever way we end."""
-    try:
-        return hold(path + ".lock", 0o600)
-    except HeldError as error:
-        remedy = "stop it, or choose another path"
-        raise BootError(f"unix:{path} is already served by process {error.owner}; {remedy}") from error
+        sock, lock = unix_socket.open_at(
+            path,
+            mode=settings.socket_mode,
+            backlog=settings.backlog,
+            prepare=lambda file: _give_away(file, settings),
+        )
+    except TakenError as error:
+        raise BootError(f"unix:{path} {error}, or choose another path") from error
     except OSError as error:
         raise BootError(f"cannot listen on unix:{path}: {error.strerror}; {_remedy(error)}") from error
-
-
-def _refuse_others(path: str) -> None:
-    """Only a dead socket may be replaced: never a file, a directory, a link, or a socket somebody answers on."""
-    try:
-        seen = os.lstat(path)
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(seen.st_mode):
-        raise BootError(f"{path} exists and is not a socket; remove it yourself, or choose another path")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            return
-        except OSError:
-            pass
-    raise BootError(f"unix:{path} is already served by another program; stop it, or choose another path")
+    return Listener(sock, front, f"unix:{path}", lock)
 
 
 def _give_away(path: str, settings: Settings) -> None:

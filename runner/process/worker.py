@@ -94,10 +94,8 @@ def run(task: Task) -> NoReturn:
     finally:
         atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
-            try:
+            with contextlib.suppress(OSError, ValueError, AttributeError):
                 stream.flush()
-            except (OSError, ValueError, AttributeError):
-                status = status or 0
     os._exit(status)
 
 
@@ -115,11 +113,9 @@ class _Worker:
         self._eager = settings.reload == "eager"
         self._rules = Rules(settings.root_path, settings.trust_remote_user)
         self._limits = Limits(
-            header_timeout=settings.header_timeout,
-            body_timeout=settings.body_timeout,
-            keep_alive=settings.keep_alive,
-            max_body=settings.max_body,
-        )
+            header_timeout=settings.header_timeout, body_timeout=settings.body_timeout,
+            keep_alive=settings.keep_alive, max_body=settings.max_body,
+        )  # fmt: skip
         self._pages = OwnPages.wanted(settings, task.generation, task.scoreboard)
         self._access = AccessLog(settings, task.generation, self.log)
         self._most = settings.max_inflight

@@ -4,5 +4,6 @@ Laws: no socket, no clock, no thread, no event loop, no log, no application. Byt
 go out as a return value, so every test is a table and both ends of a wire can be played against each other.
 
 `records` is the alphabet of FastCGI; `fastcgi` and `requester` are its two ends, the application's and the
-web server's. `headers` is how a response's headers look on any wire.
+web server's. `parameters` reads the usual request's; it has a twin in C, `_parameters`, which need not be there.
+`headers` is how a response's headers look on any wire.
 """

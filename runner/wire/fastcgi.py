@@ -10,15 +10,24 @@ Start at Responder.feed. Spec: 3 protocol basics, 4 management records, 5 applic
 """
 
 from dataclasses import dataclass
+from struct import Struct
 from typing import Final
 
 from runner.errors import RemoteProtocolError
 from runner.wire import records
-from runner.wire.records import BEGIN_REQUEST, PARAMS, STDIN, VERSION_1, Pair, serialize_record
+from runner.wire.records import BEGIN_REQUEST, PARAMS, STDIN, VERSION_1, serialize_record
 
 MAX_REPLIES: Final = 1024  # refusals and results not yet taken; one feed of 1 MiB could ask for 65,535
 MAX_PIPELINED: Final = 256 * 1024  # bytes of the next request held while the present one is answered
 ABORTED_STATUS: Final = 1  # the appStatus of a request given up before its application was told of it
+
+# How web servers send a request without a body, mostly in one piece: BEGIN_REQUEST, all parameters in one record, and
+# the ends of both streams. A web server that has one request on a connection calls it 1.
+_OPENING: Final = Struct("!10sB5x4sHBx")  # BEGIN_REQUEST up to its flags, the flags; type, length, padding of a PARAMS
+_BEGIN_1: Final = records.HEADER.pack(VERSION_1, BEGIN_REQUEST, 1, 8, 0) + records.RESPONDER.to_bytes(2, "big")
+_PARAMS_1: Final = records.HEADER.pack(VERSION_1, PARAMS, 1, 0, 0)[:4]
+_ENDS_1: Final = serialize_record(PARAMS, 1) + serialize_record(STDIN, 1)
+_SHORTEST: Final = _OPENING.size + len(_ENDS_1)
 
 # How far the peer is with its request. Plain integers in rising order: they are compared for every record.
 _IDLE: Final = 0  # no request
@@ -31,9 +40,9 @@ _ABORTED: Final = 4  # the same, but nobody waits for the answer
 # Not frozen: that would double the price of making one. Nobody writes to an event.
 @dataclass(slots=True)
 class Head:
-    """A request has begun: its parameters, in the order sent, and whether the connection is kept after it."""
+    """A request has begun: its PARAMS stream, whole but not parsed, and whether the connection is kept after it."""
 
-    params: list[Pair]
+    params: bytes
     keep: bool
 
 
@@ -106,6 +115,10 @@ class Responder:
         Raises RemoteProtocolError, which costs the events of this call; `must_close` is set then, and a
         request that is `active` may still be answered with the error's status.
         """
+        if self._stage == _IDLE and len(data) >= _SHORTEST and not self._kept and not self.must_close:
+            whole = self._whole(data)
+            if whole is not None:
+                return whole
         events: list[Event] = []
         try:
             if self._kept:
@@ -117,6 +130,25 @@ class Responder:
             self._stop_reading()
             raise
         return events
+
+    def _whole(self, data: bytes) -> list[Event] | None:
+        """The events of one whole request without a body, seen at a glance; None if *data* is anything else.
+
+        They are those that _parse would find walking from record to record, and most of what ever arrives.
+        """
+        begin, flags, params, length, padding = _OPENING.unpack_from(data)
+        start = _OPENING.size
+        stop = start + length
+        if begin != _BEGIN_1 or params != _PARAMS_1 or data[stop + padding :] != _ENDS_1:
+            return None
+        if length > self._limits.params_bytes:
+            return None
+        self.request_id = 1
+        self.keep = bool(flags & records.KEEP_CONN)
+        self.body_ended = True
+        self._stage = _COMPLETE
+        self._fresh = False
+        return [Head(data[start:stop], self.keep), _BODY_END]
 
     def _parse(self, data: bytes, events: list[Event]) -> int:
         """Append the events of all whole records to *events*; return where the first unused byte is."""
@@ -211,8 +243,7 @@ class Responder:
             self._params = bytearray(self._params + content)
 
     def _head(self) -> Head:
-        params = records.parse_pairs(bytes(self._params), self._limits)
-        self._params = b""
+        params, self._params = bytes(self._params), b""
         self._stage = _BODY
         return Head(params, self.keep)
 

@@ -1,19 +1,21 @@
 """Response headers as text, checked while they are written down.
 
 Laws: pure; whatever the application hands over, what comes out is a well-formed block or a LocalProtocolError. A header
-with a line break in it would let its value write headers of its own ("response splitting"), so the check is one look at
-the finished block: as many lines as headers, and no character that is not allowed.
+with a line break in it would let its value write headers of its own ("response splitting"), so no name and no value
+goes unlooked at. Names and statuses are few and come over and over: what was found about one is remembered.
 Start at serialize_headers. RFC 9110 sections 5.1, 5.5 and 7.6.1; PEP 3333 "The start_response() Callable".
 """
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from runner.errors import LocalProtocolError
 
-_BLOCK = re.compile(r"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [\t\x20-\x7e\x80-\xff]*\r\n)*")
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _STATUS = re.compile(r"[2-5][0-9][0-9] [\t\x20-\x7e\x80-\xff]*")
 
 HOP_BY_HOP = frozenset(
@@ -22,6 +24,7 @@ HOP_BY_HOP = frozenset(
 """They describe one connection, and that connection is the front's, never the application's: dropped."""
 _DROPPED = HOP_BY_HOP | {"status"}
 """Status is how CGI says the first line (RFC 3875 section 6.3.3); PEP 3333 keeps applications from it."""
+_SPECIAL = _DROPPED | {"content-length", "date"}
 
 
 class Block(NamedTuple):
@@ -36,6 +39,11 @@ def parse_status(status: str) -> tuple[int, str]:
     """Split "200 OK" into its number and its reason. 1xx is no final answer, so it is refused too."""
     if type(status) is not str:
         raise LocalProtocolError(f"the status must be str, not {type(status).__name__}: write '200 OK'")
+    return _parse_status(status)
+
+
+@lru_cache(maxsize=64)
+def _parse_status(status: str) -> tuple[int, str]:
     if not _STATUS.fullmatch(status):
         raise LocalProtocolError(f"the status {status[:60]!r} is not of the form '200 OK' (200 to 599)")
     return int(status[:3]), status[4:]
@@ -52,23 +60,33 @@ def serialize_headers(headers: list[tuple[str, str]]) -> Block:
     for name, value in headers:
         if type(name) is not str or type(value) is not str:
             raise LocalProtocolError(f"header {name!r}: {value!r} must be two str (PEP 3333: native strings)")
-        if ":" in name:
-            # "Connection: close, x" is a line of the right form, and not the header that was looked for below.
-            raise LocalProtocolError(f"header name {name[:80]!r} has a colon: give name and value apart")
-        key = name.lower()
-        if key == "content-length":
+        special = _judge(name)
+        if special == "content-length":
             before, length = length, _content_length(value, length)
             if before is not None:
                 continue
-        elif key in _DROPPED:
-            continue
-        elif key == "date":
+        elif special == "date":
             has_date = True
+        elif special:
+            continue
+        # Nearly every value is plain ASCII, and to see that is quicker than any regular expression.
+        if not (value.isascii() and value.isprintable()) and not _VALUE.fullmatch(value):
+            raise LocalProtocolError(_refusal(f"{name}: {value}"))
         lines.append(f"{name}: {value}\r\n")
-    text = "".join(lines)
-    if text.count("\r\n") != len(lines) or not _BLOCK.fullmatch(text):
-        raise LocalProtocolError(_explain(lines))
-    return Block(text, length, has_date)
+    return Block("".join(lines), length, has_date)
+
+
+# Names are written in the application's code; the bound is for one that lets its clients choose them.
+@lru_cache(maxsize=256)
+def _judge(name: str) -> str:
+    """Which of the headers that are not just written down this is, in lower case, or "". Raises LocalProtocolError."""
+    if ":" in name:
+        # "Connection: close, x" would make a line of the right form, and not the header that is looked for below.
+        raise LocalProtocolError(f"header name {name[:80]!r} has a colon: give name and value apart")
+    if not _NAME.fullmatch(name):
+        raise LocalProtocolError(_refusal(name))
+    key = name.lower()
+    return key if key in _SPECIAL else ""
 
 
 def _content_length(value: str, before: int | None) -> int:
@@ -79,8 +97,5 @@ def _content_length(value: str, before: int | None) -> int:
     return int(value)
 
 
-def _explain(lines: list[str]) -> str:
-    for line in lines:
-        if line.count("\r\n") != 1 or not _BLOCK.fullmatch(line):
-            return f"header {line[:-2][:80]!r} has a character that HTTP does not allow (line break, NUL, not latin-1)"
-    return "a header has a character that HTTP does not allow"
+def _refusal(line: str) -> str:
+    return f"header {line[:80]!r} has a character that HTTP does not allow (line break, NUL, not latin-1)"

@@ -4,7 +4,8 @@ Every function here is pure and knows nothing of what was said before; who may s
 
 Laws: no socket, no clock, no state. A length a peer declares is never trusted with memory: what is cut out of
 a buffer can only be as long as that buffer is.
-Start at serialize_record; the hot one is parse_pairs. Spec: 3.3 records, 3.4 name-value pairs, 8 constants.
+Start at serialize_record; of the usual PARAMS stream, `parameters` makes more with less than parse_pairs.
+Spec: 3.3 records, 3.4 name-value pairs, 8 constants.
 """
 
 from collections.abc import Iterable, Iterator
@@ -205,7 +206,7 @@ def parse_pairs(stream: bytes, limits: Limits = DEFAULT_LIMITS) -> list[Pair]:
             if name_length < 128 and value_length < 128:
                 position += 2
             else:
-                name_length, value_length, position = _parse_long_lengths(stream, position)
+                name_length, value_length, position = parse_long_lengths(stream, position)
             middle = position + name_length
             stop = middle + value_length
             # No check against the end for each pair: a slice cannot be longer than the stream, and a pair
@@ -224,8 +225,11 @@ def parse_pairs(stream: bytes, limits: Limits = DEFAULT_LIMITS) -> list[Pair]:
     return pairs
 
 
-def _parse_long_lengths(stream: bytes, position: int) -> tuple[int, int, int]:
-    """The two lengths at *position*, each of one or of four bytes, and where the name begins."""
+def parse_long_lengths(stream: bytes, position: int) -> tuple[int, int, int]:
+    """The two lengths at *position*, each of one or of four bytes, and where the name begins (3.4).
+
+    Raises IndexError when the stream ends inside them.
+    """
     name_length, position = _parse_length(stream, position)
     value_length, position = _parse_length(stream, position)
     return name_length, value_length, position

@@ -1,6 +1,7 @@
 """Processes that die, hang or leak while they serve: what the others and the clients notice of it."""
 
 import os
+import select
 import signal
 import statistics
 import subprocess
@@ -138,21 +139,16 @@ def test_a_stopped_generation_holds_up_nobody_for_long(project: Project, runner:
         edit(directory / "unrelated.txt", "an event in the watched directory")
         assert fetch(served.http).body.startswith(b"1 ")
         edit(directory / "app.py", SOURCE.replace("VERSION = 1", "VERSION = 2"))
-        with Conversation(served.http) as conversation:
+        with Conversation(served.http, timeout=1.5) as conversation:
             conversation.request("GET", "/pid")
-            os.kill(generation, signal.SIGCONT) if _redirected_or_held(conversation) else None
+            # A redirect to ask again, or nothing until the generation goes on; in no case an old answer.
+            try:
+                assert conversation.reply().status == 307
+            except TimeoutError:
+                pass
     finally:
         os.kill(generation, signal.SIGCONT)
-    assert until("the save is live", lambda: fetch(served.http).body.startswith(b"2 "), live=served)
-
-
-def _redirected_or_held(conversation: Conversation) -> bool:
-    """Either way no old answer: a redirect to ask again, or nothing until the generation goes on."""
-    conversation.socket.settimeout(3)
-    try:
-        return conversation.reply().status == 307
-    except TimeoutError:
-        return True
+    await_version(served, 2)
 
 
 # ---- the supervisor dies ------------------------------------------------------------------------------------
@@ -329,7 +325,8 @@ def test_a_call_that_takes_too_long_ends_with_its_worker(
             waiting.reply()
     served.wait_for(rf'File "{tmp_path}/project/app.py", line \d+ in {action}')
     served.wait_for(r"is killed: a call took longer than --timeout 0.5s; its stacks are above")
-    assert len(set(both(served).values()) & set(before.values())) == 1
+    until("the dead one is replaced", lambda: ready_pids(served).keys() == before.keys()
+          and len(set(ready_pids(served).values()) & set(before.values())) == 1, live=served)
     assert report(served)["counters"]["kills"] == 1
     assert "out of memory" not in served.output
 
@@ -337,14 +334,14 @@ def test_a_call_that_takes_too_long_ends_with_its_worker(
 def test_a_leaving_worker_does_not_spoil_its_successors_clock(project: Project, runner: Runner, tmp_path: Path) -> None:
     """The call of a worker that was asked to retire is the graceful timeout's; its idle successor is not killed."""
     directory = project({"app.py": SOURCE})
-    served = runner(directory, "app:main", "--workers", "1", "--timeout", "1s")
+    served = runner(directory, "app:main", "--workers", "1", "--timeout", "500ms")
     with begin(served, tmp_path, "stream", "go") as waiting:
         old = ready_pids(served)[0]
         edit(directory / "app.py", SOURCE.replace("VERSION = 1", "VERSION = 2"))
         until("the successor accepts", lambda: ready_pids(served).get(0) not in (None, old), live=served)
         new = ready_pids(served)[0]
         assert fetch(served.http).body == b"2 %d" % new
-        until("both have been looked at", lambda: report(served)["uptime"] > 4.0, live=served)
+        until("both have been looked at", lambda: report(served)["uptime"] > 2.5, live=served)
         assert ready_pids(served)[0] == new
         (tmp_path / "go").touch()
         waiting.reply()
@@ -388,7 +385,8 @@ def reload_and_compare(served: Served, file: Path, times: int) -> None:
         return len(descendants(served.pid)) == 3 and len(ready_pids(served)) == 2
 
     until("it has settled", settled, live=served)
-    before = held()
+    # The answer to our last question may still be open at its other end, so the first sight is not the true one.
+    before = min(held(), *(held() for _ in range(20) if not select.select([], [], [], 0.01)[0]))
     for version in range(2, times + 2):
         edit(file, SOURCE.replace("VERSION = 1", f"VERSION = {version}"))
         await_version(served, version)

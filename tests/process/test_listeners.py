@@ -2,10 +2,8 @@
 
 import os
 import socket
-import stat
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -46,54 +44,6 @@ def free(sock: socket.socket) -> int:
 
 # ---- unix sockets -------------------------------------------------------------------------------------------
 
-def test_a_unix_socket_comes_and_goes(sockets: Path) -> None:
-    """With a lock beside it that says who; at the end neither is left."""
-    listeners = bind(sockets / "s")
-    with socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(sockets / "s"))
-    assert (sockets / "s.lock").read_text() == f"{os.getpid()}\n"
-    assert {each.name for each in sockets.iterdir()} == {"s", "s.lock"}
-    close_listeners(listeners)
-    assert list(sockets.iterdir()) == []
-
-
-@pytest.mark.parametrize("mode", [0o660, 0o600, 0o666, 0o777])
-@pytest.mark.parametrize("mask", [0o000, 0o077])
-def test_the_mode_is_the_one_asked_for(sockets: Path, opened: list[Listener], mode: int, mask: int) -> None:
-    """Whatever the process's own mask, which is as before afterwards."""
-    before = os.umask(mask)
-    try:
-        opened += bind(sockets / "s", socket_mode=mode)
-        assert stat.S_IMODE((sockets / "s").stat().st_mode) == mode
-        assert os.umask(mask) == mask
-    finally:
-        os.umask(before)
-
-
-def test_the_socket_is_never_open_wider_than_asked(sockets: Path) -> None:
-    """Somebody who looks all the time, sees no other mode at any name in the directory."""
-    seen: set[int] = set()
-    done = threading.Event()
-
-    def look() -> None:
-        while not done.is_set():
-            for entry in os.scandir(sockets):
-                try:
-                    found = entry.stat(follow_symlinks=False).st_mode
-                except FileNotFoundError:
-                    continue
-                if stat.S_ISSOCK(found):
-                    seen.add(stat.S_IMODE(found))
-
-    watcher = threading.Thread(target=look)
-    watcher.start()
-    for _ in range(200):
-        close_listeners(bind(sockets / "s", socket_mode=0o600))
-    done.set()
-    watcher.join()
-    assert seen <= {0o600}
-
-
 def test_the_owner_is_the_one_asked_for(sockets: Path, opened: list[Listener]) -> None:
     """Before anybody can connect."""
     assert os.geteuid() == 0, "run the tests as root, or this promise is not looked at"
@@ -107,60 +57,6 @@ def test_an_unknown_owner_is_refused(sockets: Path) -> None:
     with pytest.raises(BootError, match="check --socket-owner"):
         bind(sockets / "s", socket_owner="nobody-at-all")
     assert list(sockets.iterdir()) == []
-
-
-def test_a_dead_socket_is_replaced(sockets: Path, opened: list[Listener]) -> None:
-    """As a crash leaves it."""
-    with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(str(sockets / "s"))
-    opened += bind(sockets / "s")
-    with socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(sockets / "s"))
-
-
-def test_another_program_s_socket_is_refused(sockets: Path) -> None:
-    """It lives on, at its own name."""
-    with socket.socket(socket.AF_UNIX) as other:
-        other.bind(str(sockets / "s"))
-        other.listen()
-        with pytest.raises(BootError, match="already served by another program"):
-            bind(sockets / "s")
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(sockets / "s"))
-    assert {each.name for each in sockets.iterdir()} == {"s"}
-
-
-def test_what_is_no_socket_is_refused_and_untouched(sockets: Path) -> None:
-    """A file, a folder, a link to a file, a link to nothing, a link to a socket."""
-    (sockets / "file").write_text("content")
-    (sockets / "folder").mkdir()
-    (sockets / "link").symlink_to("file")
-    (sockets / "dangling").symlink_to("nothing")
-    with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(str(sockets / "dead"))
-    (sockets / "to_dead").symlink_to("dead")
-    before = {each.name: each.lstat().st_ino for each in sockets.iterdir()}
-    for name in ("file", "folder", "link", "dangling", "to_dead"):
-        with pytest.raises(BootError, match="exists and is not a socket; remove it yourself"):
-            bind(sockets / name)
-    assert {each.name: each.lstat().st_ino for each in sockets.iterdir()} == before
-    assert (sockets / "file").read_text() == "content"
-
-
-@pytest.mark.parametrize("length", [95, 100, 106, 107])
-def test_the_longest_path_works(sockets: Path, length: int) -> None:
-    """Up to the 107 bytes that unix(7) allows, also over a dead socket."""
-    folder = sockets / ("d" * (length - len(str(sockets)) - 3))
-    folder.mkdir()
-    path = folder / "s"
-    assert len(str(path)) == length
-    with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(str(path))
-    listeners = bind(path)
-    with socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(path))
-    close_listeners(listeners)
-    assert list(folder.iterdir()) == []
 
 
 def test_a_folder_that_is_missing_is_named(sockets: Path) -> None:
@@ -177,48 +73,6 @@ def test_a_folder_one_may_not_write_to_is_named(sockets: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, str(sockets / "s")], env=environment(), capture_output=True,
                           text=True, timeout=30, check=True)
     assert "Permission denied; choose a port above 1023 or a directory you may write to" in done.stdout
-
-
-RACE = """
-import sys
-from pathlib import Path
-from runner.process.listeners import close_listeners
-from tests.process.test_listeners import bind
-for path in sys.stdin:
-    held = []
-    try:
-        held = bind(Path(path.strip()))
-        print("won", flush=True)
-    except Exception as error:
-        print(error, flush=True)
-    sys.stdin.readline()
-    close_listeners(held)
-"""
-
-
-def test_of_two_starts_at_once_exactly_one_wins(sockets: Path) -> None:
-    """Ten times; the winner's socket answers, the loser names the winner."""
-    racers = [subprocess.Popen([sys.executable, "-c", RACE], env=environment(), text=True, bufsize=1,
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(2)]
-
-    def tell(text: str) -> None:
-        for each in racers:
-            assert each.stdin is not None
-            each.stdin.write(text)
-            each.stdin.flush()
-
-    for turn in range(10):
-        tell(f"{sockets}/{turn}\n")
-        said = [each.stdout.readline().strip() for each in racers if each.stdout]
-        assert sorted(line == "won" for line in said) == [False, True], said
-        winner = racers[said.index("won")]
-        assert f"already served by process {winner.pid}" in next(line for line in said if line != "won")
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(f"{sockets}/{turn}")
-        tell("next\n")
-    for each in racers:
-        each.communicate(timeout=10)
-    assert list(sockets.iterdir()) == []
 
 
 def test_a_failure_leaves_nothing_of_the_earlier_ones(sockets: Path) -> None:

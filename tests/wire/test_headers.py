@@ -48,7 +48,7 @@ def test_a_name_is_a_token(name: str) -> None:
         serialize_headers([(name, "v")])
 
 
-@pytest.mark.parametrize("header", [("A", b"b"), (b"A", "b"), ("A", None), ("A", 1), (None, "b")])
+@pytest.mark.parametrize("header", [("A", b"b"), (b"A", "b"), ("A", None), ("A", 1), (None, "b"), ([], "b")])
 def test_names_and_values_are_native_strings(header: Any) -> None:
     """PEP 3333; the message shows the header."""
     with pytest.raises(LocalProtocolError, match="native strings"):
@@ -87,12 +87,26 @@ def test_a_status_is_a_number_and_a_reason(status: str, parsed: tuple[int, str])
 @pytest.mark.parametrize(
     "status",
     ["abc", "", "200", "200OK", "99 x", "100 Continue", "101 Up", "600 x", "1000 x", "200 a\r\nX: y", "200 \0",
-     "\u0662\u0660\u0660 OK", " 200 OK", "200\tOK", b"200 OK", 200, None],
+     "\u0662\u0660\u0660 OK", " 200 OK", "200\tOK", b"200 OK", 200, None, ["200 OK"]],
 )  # fmt: skip
 def test_what_is_no_final_status_is_refused(status: Any) -> None:
     """1xx is no answer, and a line break would write headers."""
     with pytest.raises(LocalProtocolError, match="status"):
         parse_status(status)
+
+
+class Fancy(str):
+    """Equal to a str, and of the same hash, and none."""
+
+
+def test_what_is_remembered_is_no_way_in() -> None:
+    """A status and a name that were good as str are refused as anything that only compares equal."""
+    parse_status("200 OK")
+    serialize_headers([("X-Fancy", "a")])
+    with pytest.raises(LocalProtocolError, match="Fancy"):
+        parse_status(Fancy("200 OK"))
+    with pytest.raises(LocalProtocolError, match="native strings"):
+        serialize_headers([(Fancy("X-Fancy"), "a")])
 
 
 _ANY = st.text(st.characters(max_codepoint=300), max_size=8)

@@ -1,0 +1,3 @@
+"""The signature of the function in _parameters.c, for type checkers."""
+
+def parse_known(stream: bytes, known: dict[str, str], limit: int, /) -> dict[str, str] | None: ...

@@ -1,0 +1,86 @@
+"""A real generation, and the test in the place of its supervisor.
+
+Start at generation, then Stage.hear and Stage.fork.
+"""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from runner.process import interpreter, messages
+from runner.process.messages import Begin, Channel, Message
+from runner.process.scoreboard import Scoreboard
+from runner.settings import resolve
+from tests.support.process import PATIENCE
+
+
+class Stage:
+    """The generation's process, the channels to it and its workers, and the socket they serve."""
+
+    def __init__(self, directory: Path, aftermath: str, journal: int, flags: dict[str, Any]) -> None:
+        settings = resolve({"target": "app:main", **flags}, dict(os.environ), str(directory)).settings
+        self.queue = socket.create_server(("127.0.0.1", 0))
+        self.board = Scoreboard()
+        self.channel, theirs = messages.pair()
+        places = [[self.queue.fileno(), "http", "127.0.0.1:0", []]]
+        self.popen = interpreter.start([self.board.descriptor, journal, self.queue.fileno()], theirs.fileno())
+        theirs.close()
+        self.channel.send(
+            Begin(settings.to_json(), 1, -1, places, self.board.descriptor, journal, aftermath)
+        )
+
+    def hear(self, kind: type[Any], channel: Channel | None = None) -> Any:
+        """The next message, which must be of that kind."""
+        message = _receive(channel or self.channel)
+        assert isinstance(message, kind), message
+        return message
+
+    def fork(self, slot: int = 0, key: int = 1) -> tuple[int, Channel]:
+        """A worker: its process and the channel to it."""
+        ours, theirs = messages.pair()
+        self.channel.send(messages.Fork(slot, key), theirs.fileno())
+        theirs.close()
+        forked = self.hear(messages.Forked)
+        assert (forked.key, forked.error) == (key, "")
+        return forked.pid, ours
+
+    def close(self) -> None:
+        """Be gone, as a supervisor that was killed; then nothing may be left."""
+        self.channel.close()
+        self.popen.wait(PATIENCE)
+        self.queue.close()
+        os.close(self.board.descriptor)
+
+
+@contextmanager
+def generation(directory: Path, *, aftermath: str = "", journal: int = -1, **flags: Any) -> Iterator[Stage]:
+    """Start a generation for app:main in *directory*."""
+    own = journal < 0
+    journal = os.memfd_create("journal") if own else journal
+    stage = Stage(directory, aftermath, journal, flags)
+    try:
+        yield stage
+    finally:
+        stage.close()
+        if own:
+            os.close(journal)
+
+
+def ended(channel: Channel) -> bool:
+    """Wait for the other end's end; nothing may be said before it."""
+    try:
+        _receive(channel)
+    except EOFError:
+        channel.close()
+        return True
+    return False
+
+
+def _receive(channel: Channel) -> Message:
+    channel.sock.settimeout(PATIENCE)
+    received = channel.receive()
+    assert received is not None
+    return received[0]
