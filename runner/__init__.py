@@ -7,12 +7,16 @@
     request      what a front gives a host, and what comes back
     log          lines on standard error
 
-    process/     three kinds of process: supervisor, generation, worker
-    freshness/   is the code in memory the code on disk?
-    wire/        bytes <-> events: no socket, no clock, no thread
-    front/       faces the web server
-    host/        faces the application
+    supervisor/  owns the sockets; starts, counts, replaces; knows no application
+    generation/  imports the application, watches its files, forks its workers
+    worker/      answers: accept, read, fresh?, call
+    process/     what these three have between them
 
-A request falls through the tree from front to host and back; a reload runs from freshness to process.roster and out again.
-Imports go downwards only: cli, process, host and front (who never meet), freshness, wire and request, settings, errors.
+    freshness/   is the code in memory the code on disk?
+    front/       faces the web server: FastCGI, HTTP
+    host/        faces the application: WSGI
+    wire/        bytes <-> events: no socket, no clock, no thread
+
+A request falls through the tree from worker to front to host and back; a reload runs from freshness to generation to
+supervisor.roster and out again. Imports go downwards only; front and host never meet but in worker.
 """

@@ -21,9 +21,9 @@ from typing import Any, NoReturn
 import click
 
 from runner.errors import RunnerError, UsageError
-from runner.process.listeners import fill_standard_streams
 from runner.settings import KNOBS, Knob, Resolved, resolve
 from runner.status import render, render_reload
+from runner.supervisor.listeners import fill_standard_streams
 from runner.values import nearest
 
 CANDIDATES = ("app.py", "wsgi.py", "main.py")   # what is served where nobody says what
@@ -129,7 +129,7 @@ def serve(**given: Any) -> int:
 
     first = read()
     # Here and not above: whoever only asks, or mistypes, need not pay for a supervisor.
-    from runner.process import supervisor
+    from runner.supervisor import serve as supervisor
 
     return supervisor.serve(first, read)
 
@@ -226,7 +226,7 @@ def stop(target: str | None, control: str | None, now: bool) -> None:
 def _ask(target: str | None, control: str | None, question: dict[str, Any]) -> dict[str, Any]:
     """What the run answers. Raises RunnerError if there is no such run, or if it says that it failed."""
     # Here and not above: a command that asks nobody needs no sockets.
-    from runner.process.control import ask, find
+    from runner.supervisor.control import ask, find
 
     reply = ask(_own_control(control) or find(os.getcwd(), target), question)
     if reply.get("error"):

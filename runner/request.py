@@ -92,6 +92,9 @@ class Exchange(Protocol):
     def finish(self, data: bytes = b"") -> None:
         """Send the last part and end the answer. Raises LocalProtocolError when it is shorter than announced."""
 
+    def answer(self, answer: Answer) -> None:
+        """Give a whole answer of the runner's own: start and finish."""
+
     def flush(self, timeout: float) -> None:
         """Block until nearly everything sent has left (PEP 3333 `write()` called inline).
 

@@ -1,1 +1,1 @@
-"""The tests mirror runner/: tests/wire/test_fastcgi.py is about runner/wire/fastcgi.py; tests/support/ holds their rig."""
+"""The tests mirror runner/: tests/wire/test_fastcgi.py is about runner/wire/fastcgi.py; support/ holds their rig."""

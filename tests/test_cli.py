@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from runner.cli import commands
 from runner.errors import BootError
+from runner.process import interpreter
 from runner.settings import KNOBS, Resolved, Settings
 
 
@@ -31,12 +32,11 @@ def run(*arguments: str) -> Result:
 
 
 def fake(monkeypatch: pytest.MonkeyPatch, name: str, **members: Any) -> None:
-    """A stand-in for the module runner.process.*name*."""
-    module = types.ModuleType(f"runner.process.{name}")
+    """A stand-in for the module runner.supervisor.*name*."""
+    module = types.ModuleType(f"runner.supervisor.{name}")
     vars(module).update(members)
-    monkeypatch.setitem(sys.modules, f"runner.process.{name}", module)
-    package = sys.modules.setdefault("runner.process", types.ModuleType("runner.process"))
-    monkeypatch.setattr(package, name, module, raising=False)
+    monkeypatch.setitem(sys.modules, f"runner.supervisor.{name}", module)
+    monkeypatch.setattr(sys.modules["runner.supervisor"], name, module, raising=False)
 
 
 class Supervisor:
@@ -48,7 +48,7 @@ class Supervisor:
         self.reread: Callable[[], Resolved] | None = None
 
     def serve(self, resolved: Resolved, reread: Callable[[], Resolved]) -> int:
-        """As runner.process.supervisor.serve."""
+        """As runner.supervisor.serve.serve."""
         if self.error:
             raise self.error
         self.resolved.append(resolved)
@@ -65,7 +65,7 @@ class Supervisor:
 def supervisor(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
     """The supervisor that `serve` finds."""
     supervisor = Supervisor()
-    fake(monkeypatch, "supervisor", serve=supervisor.serve)
+    fake(monkeypatch, "serve", serve=supervisor.serve)
     return supervisor
 
 
@@ -110,7 +110,7 @@ def test_a_real_process_ends_with_the_same_code_and_line(directory: Path) -> Non
 def test_other_errors_have_their_own_code(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine refused: exit code 3, one line, whatever the message looked like."""
     refused = BootError("port 80:\n not allowed; use another")
-    fake(monkeypatch, "supervisor", serve=Supervisor(error=refused).serve)
+    fake(monkeypatch, "serve", serve=Supervisor(error=refused).serve)
     result = run("serve", "app:main")
     assert (result.exit_code, result.stderr) == (3, "runner: port 80: not allowed; use another\n")
 
@@ -218,7 +218,7 @@ def test_check_hands_the_settings_to_a_throw_away_interpreter(monkeypatch: pytes
     monkeypatch.setattr(subprocess, "run", start)
     result = run("check", "app:main", "--threads=3")
     (command, more), = calls
-    assert (result.exit_code, command) == (4, [sys.executable, "-m", "runner.process.generation", "--check"])
+    assert (result.exit_code, command) == (4, interpreter.command("--check"))
     assert Settings.from_json(more["input"]).threads == 3
 
 
@@ -255,12 +255,12 @@ class Control:
         self.asked: list[tuple[str, dict[str, Any]]] = []
 
     def ask(self, path: str, question: dict[str, Any]) -> dict[str, Any]:
-        """As runner.process.control.ask."""
+        """As runner.supervisor.control.ask."""
         self.asked.append((path, question))
         return self.reply
 
     def find(self, directory: str, target: str | None = None) -> str:
-        """As runner.process.control.find."""
+        """As runner.supervisor.control.find."""
         return f"{directory}/{target}.sock"
 
 
@@ -347,7 +347,7 @@ def test_a_light_command_does_not_load_the_supervisor(command: str) -> None:
     """Only `serve` pays for it."""
     root = Path(__file__).parent.parent
     program = ("import sys\nfrom runner.cli import main\ntry: main()\n"
-               "finally: sys.exit('runner.process.supervisor' in sys.modules)")
+               "finally: sys.exit('runner.supervisor.serve' in sys.modules)")
     done = subprocess.run([sys.executable, "-c", program, command], cwd=root, timeout=30,
                           capture_output=True, check=False)
     assert done.returncode == 0

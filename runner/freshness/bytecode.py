@@ -106,7 +106,8 @@ class Bytecode:
             return None
         key = hashlib.blake2b(digest_size=20)
         # The path is part of compiled code (co_filename), so equal sources in two places are two entries.
-        for part in (_FORMAT, importlib.util.MAGIC_NUMBER, bytes([sys.flags.optimize]), os.fsencode(path), b"\0", source):
+        version = _FORMAT + importlib.util.MAGIC_NUMBER + bytes([sys.flags.optimize])
+        for part in (version, os.fsencode(path), b"\0", source):
             key.update(part)
         return os.path.join(self._directory, key.hexdigest())
 

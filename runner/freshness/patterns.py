@@ -51,11 +51,17 @@ def walk(pattern: str, observe: Callable[[str], None]) -> Iterator[str]:
 
 
 def _one_of(chosen: str) -> str:
-    """The inside of `[…]`; `-` keeps its meaning, a wrong range is taken literally."""
+    """The inside of `[…]`: characters and ranges; a range that runs backwards is its three characters."""
     negated = chosen[0] in "!^"
-    text = chosen[negated:].replace("\\", r"\\").replace("[", r"\[").replace("^", r"\^")
-    try:
-        re.compile(f"[{text}]")
-    except re.error:
-        text = re.escape(chosen[negated:])
-    return f"[{'^/' if negated else ''}{text}]"
+    text = chosen[negated:]
+    parts = []
+    at = 0
+    while at < len(text):
+        first, dash, last = text[at], text[at + 1 : at + 2], text[at + 2 : at + 3]
+        if dash == "-" and last and first <= last:
+            parts.append(f"{re.escape(first)}-{re.escape(last)}")
+            at += 3
+        else:
+            parts.append(re.escape(first))
+            at += 1
+    return f"[{'^/' if negated else ''}{''.join(parts)}]"

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from runner.errors import LocalProtocolError
 from runner.host.wsgi import Host
-from runner.request import Exchange, Request
+from runner.request import Answer, Exchange, Request
 
 Result = TypeVar("Result")
 
@@ -85,6 +85,10 @@ class ThreadExchange:
     def finish(self, data: bytes = b"") -> None:
         """See runner.request.Exchange."""
         self._ask(lambda: self._exchange.finish(data)).result()
+
+    def answer(self, answer: Answer) -> None:
+        """See runner.request.Exchange."""
+        self._ask(lambda: self._exchange.answer(answer)).result()
 
     def fail(self) -> None:
         """See runner.request.Exchange."""

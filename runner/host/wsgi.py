@@ -107,9 +107,7 @@ class Host:
         if exchange.committed or exchange.gone:
             exchange.fail()
             return
-        reason = "Internal Server Error" if answer.status == 500 else "Bad Request"
-        exchange.start(answer.status, reason, [*answer.headers, ("Content-Length", str(len(answer.body)))])
-        exchange.finish(answer.body)
+        exchange.answer(answer)
 
     def report(self, request: Request, error: BaseException) -> Failure:
         """Log *error* as the application's failure to answer *request*."""

@@ -27,7 +27,7 @@ _HOME = os.path.dirname(os.path.dirname(os.path.abspath(runner.__file__)))
 
 _ENTRY = f"""import sys
 sys.path.insert(0, {_HOME!r})
-from runner.process import generation
+from runner.generation import loop as generation
 del sys.path[0]
 generation.main()
 """

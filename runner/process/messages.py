@@ -10,6 +10,7 @@ from __future__ import annotations
 import array
 import contextlib
 import json
+import signal
 import socket
 from typing import Any, NamedTuple
 
@@ -20,6 +21,10 @@ _SIZE = 1 << 17
 _DESCRIPTORS = 8
 _TEXT, _ITEMS = 500, 20
 """To what a text (in characters) and a list are cut in a message that would otherwise be too large to be read."""
+
+DUMP_SIGNAL = signal.SIGXCPU
+"""supervisor -> worker, where no message would be read: write the stacks of all threads to standard error. Needs no
+interpreter lock."""
 
 
 LOOKOUT = -2

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from runner.process.control import ask
+from runner.supervisor.control import ask
 from tests.support import apache, nginx
 from tests.support.client import Reply
 from tests.support.places import Address

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from runner.process.control import ask
+from runner.supervisor.control import ask
 from tests.support import probe as application
 from tests.support.client import Reply
 from tests.support.project import edit, replace

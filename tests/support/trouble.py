@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from runner.process.control import ask
+from runner.supervisor.control import ask
 from tests.support.client import Conversation
 from tests.support.process import PATIENCE
 from tests.support.runner_process import Served

@@ -1,0 +1,296 @@
+"""The generation: imports the application, proves it fresh, forks its workers, and watches its files.
+
+    begin    told what to import, by one message of the supervisor
+    import   with every input noted before it is read; what fails becomes the error that is shown (importing.py)
+    prove    nothing changed while the import ran, or this attempt is void
+    live     fork when told; give verdicts to workers that ask (drainer.py); collect the dead
+
+Laws: one Python thread, so that forking is safe. Never ends because of application code: a failed import is an answer
+like any other. Start at main. Only the supervisor starts this, by exec.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gc
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from typing import NoReturn
+
+from runner.freshness import git
+from runner.freshness.check import Check, OwnCheck, SharedCheck, Unchecked
+from runner.generation import lookout
+from runner.generation.drainer import Drainer
+from runner.generation.importing import Import, check, import_application, record
+from runner.host.error_page import Failure
+from runner.log import Log
+from runner.process import interpreter, messages
+from runner.process.messages import Begin, Channel
+from runner.process.scoreboard import Scoreboard
+from runner.process.titles import set_title
+from runner.settings import Settings
+from runner.worker import loop as worker
+
+CLOSING = 1.0
+"""Seconds that workers get after the supervisor is gone."""
+_PATHS = 50
+"""Changed paths that a message names."""
+
+
+def main() -> None:
+    """The process's whole life. `--check`: import what the settings on standard input name, say so, and end."""
+    if sys.argv[1:] == ["--check"]:
+        sys.exit(check(Settings.from_json(sys.stdin.read())))
+    interpreter.leave_signals_to(int(sys.argv[2]))
+    channel = Channel(socket.socket(fileno=int(sys.argv[1])))
+    begin = _wait_for_begin(channel)
+    if begin.slot == messages.LOOKOUT:
+        lookout.look_out(begin, channel)
+    generation = _Generation(begin, channel)
+    generation.import_application()
+    generation.live()
+
+
+class _Generation:
+    """The process after Begin."""
+
+    def __init__(self, begin: Begin, channel: Channel) -> None:
+        settings = self._settings = Settings.from_json(begin.settings)
+        self._begin = begin
+        self._channel = channel
+        self._log = Log(f"generation {begin.number}", settings.log_level, settings.log_format)
+        set_title(f"generation {begin.number}", settings.target)
+        self._watched = settings.reload != "off"
+        self._watch, self._recorder = record(settings, inotify=self._watched)
+        self._selector = selectors.DefaultSelector()
+        self._drainer = Drainer(self._watch, self._selector, self._tell_stale)
+        self._workers: dict[int, int] = {}
+        self._idle: Iterator[None] | None = None
+        self._retiring = False
+        self._result = Import(None, None)
+
+    # ---- import ---------------------------------------------------------------------------------------------
+
+    def import_application(self) -> None:
+        """Import, prove, report. Does not return if the attempt is void."""
+        git.wait(self._settings.chdir)
+        if self._begin.aftermath:
+            self._import_nothing()
+        else:
+            self._recorder.started = self._journal
+            self._result = import_application(self._settings, self._watch, self._recorder)
+            self._recorder.started = None
+        if self._watched:
+            self._watch.watch_inodes()
+            git.wait(self._settings.chdir)
+            changed = self._watch.prove()
+            if changed:
+                self._channel.send(messages.Unborn(list(changed[:_PATHS])))
+                os._exit(0)
+            self._idle = self._idle_work()
+        self._watch.inputs.take_additions()
+        gc.collect()
+        gc.freeze()
+        interpreter.die_with_parent(False)
+        self._report()
+
+    def _import_nothing(self) -> None:
+        """The last attempt's process died in the import: show that, and watch what it had read until then."""
+        interpreter.furnish(self._settings)
+        name = ""
+        for additions, name in lookout.read_journal(self._begin.journal)[0]:  # noqa: B007 (the last name is meant)
+            self._watch.inputs.adopt(additions)
+        place = f" while importing {name}" if name else ""
+        summary = f"the application's process {self._begin.aftermath}{place}"
+        self._result = Import(None, Failure(summary, summary))
+
+    def _journal(self, name: str) -> None:
+        """Leave a trace for whoever comes after us, before each module's code can end this process."""
+        line = f"{self._watch.inputs.take_additions().to_json()}\t{name}\n"
+        with contextlib.suppress(OSError):
+            os.write(self._begin.journal, line.encode("utf-8", "surrogateescape"))
+
+    def _report(self) -> None:
+        result, files, notes = self._result, len(self._watch.inputs.files), self._watch.notes
+        milliseconds = result.seconds * 1000
+        if result.target is not None:
+            self._channel.send(messages.Loaded(files, result.target.kind, result.culprit, milliseconds, notes))
+        elif result.failure is not None:
+            failure = result.failure
+            if not result.fatal or self._begin.number > 1:
+                self._log.error(failure.log_text("the import"))
+            self._channel.send(
+                messages.Broken(
+                    failure.summary[:500], failure.where, result.fatal, files, result.culprit, milliseconds, notes
+                )
+            )
+
+    # ---- live -----------------------------------------------------------------------------------------------
+
+    def live(self) -> None:
+        """Serve the supervisor, the workers and the change queue until told to leave."""
+        if self._begin.slot >= 0:
+            self._become_worker()
+        receiver, sender = socket.socketpair()
+        receiver.setblocking(False)
+        sender.setblocking(False)
+        signal.signal(signal.SIGCHLD, _ignore)
+        signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+        self._selector.register(receiver, selectors.EVENT_READ, lambda: self._wake(receiver))
+        self._selector.register(self._channel, selectors.EVENT_READ, self._obey)
+        # One that only waits for the fix has no workers that would ask.
+        alone = self._result.failure is not None and self._settings.on_broken == "keep"
+        self._drainer.open(eager=self._settings.reload == "eager" or (self._watched and alone))
+        while not self._retiring or self._workers:
+            for key, _ in self._selector.select(self._patience()):
+                key.data()
+            if self._drainer.overdue():
+                self._drainer.drain()
+        os._exit(0)
+
+    def _patience(self) -> float | None:
+        """Seconds to wait for the next event; idle work is done in between."""
+        if self._idle is not None:
+            for _ in self._idle:
+                return 0.0
+            self._idle = None
+        again = self._drainer.again
+        return None if again is None else max(0.0, again - time.monotonic())
+
+    def _idle_work(self) -> Iterator[None]:
+        """What has time, in small steps."""
+        for _ in self._watch.inputs.unhashed():
+            yield
+        self._recorder.tidy()
+        yield
+
+    def _tell_stale(self, paths: tuple[str, ...]) -> None:
+        self._channel.send(messages.Stale(list(paths[:_PATHS])))
+
+    def _obey(self) -> None:
+        try:
+            while (received := self._channel.receive()) is not None:
+                message, descriptors = received
+                match message:
+                    case messages.Fork(slot, key):
+                        self._fork(slot, key, descriptors)
+                    case messages.Keep():
+                        self._drainer.keep()
+                    case messages.Retire():
+                        self._retire()
+        except EOFError:
+            self._orphaned()
+
+    def _retire(self) -> None:
+        """No worker counts any more; one that is left has closed its channel and is known to nobody else."""
+        self._retiring = True
+        for pid in self._workers:
+            os.kill(pid, signal.SIGKILL)
+
+    def _fork(self, slot: int, key: int, descriptors: list[int]) -> None:
+        """Make the worker of *slot*. A failure (no process, no memory) is told; others time the next attempt."""
+        with contextlib.ExitStack() as closing:
+            for descriptor in descriptors:
+                closing.callback(os.close, descriptor)
+            try:
+                if not descriptors:
+                    # Not delivered, because no number was free for it: recvmsg(2), MSG_CTRUNC.
+                    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+                ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                closing.callback(theirs.close)
+                pid = _fork_before_closing(ours)
+            except OSError as error:
+                self._channel.send(messages.Forked(key, 0, f"cannot fork: {error.strerror}"))
+                return
+            if pid == 0:
+                ours.close()
+                self._be_worker(slot, descriptors[0], theirs)
+        self._workers[pid] = slot
+        self._drainer.add_worker(ours)
+        self._channel.send(messages.Forked(key, pid, ""))
+
+    def _be_worker(self, slot: int, descriptor: int, drainer: socket.socket) -> NoReturn:
+        """The child's side. It must hold nothing of the generation's, or the others would not see its end."""
+        signal.set_wakeup_fd(-1)
+        self._selector.close()
+        self._channel.close()
+        self._drainer.close()
+        check: Check = SharedCheck(self._watch, self._drainer.word, drainer) if self._watched else Unchecked()
+        self._work(slot, Channel(socket.socket(fileno=descriptor)), check)
+
+    def _become_worker(self) -> NoReturn:
+        """This process is itself the worker of its slot, because the application cannot be forked."""
+        # Nobody else would end it if it is stuck in a call when the supervisor is gone.
+        interpreter.die_with_parent(True)
+        check: Check = OwnCheck(self._watch, self._tell_stale) if self._watched else Unchecked()
+        self._work(self._begin.slot, self._channel, check)
+
+    def _work(self, slot: int, channel: Channel, check: Check) -> NoReturn:
+        task = worker.Task(
+            slot=slot,
+            generation=self._begin.number,
+            settings=self._settings,
+            listeners=[worker.Place(*place) for place in self._begin.listeners],
+            channel=channel,
+            check=check,
+            scoreboard=Scoreboard(self._begin.scoreboard),
+            application=self._result.target.application if self._result.target else None,
+            failure=self._result.failure,
+        )
+        worker.run(task)
+
+    def _wake(self, receiver: socket.socket) -> None:
+        with contextlib.suppress(BlockingIOError):
+            receiver.recv(4096)
+        self._reap()
+
+    def _reap(self) -> None:
+        for pid in list(self._workers):
+            try:
+                ended, status = os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                # Code of the application has collected it.
+                ended, status = pid, 0
+            if ended:
+                del self._workers[pid]
+                self._channel.send(messages.Reaped(pid, status))
+
+    def _orphaned(self) -> NoReturn:
+        """The supervisor is gone. The workers have seen it too; one that is stuck in a call is ended."""
+        deadline = time.monotonic() + CLOSING
+        while self._workers and time.monotonic() < deadline:
+            self._reap()
+            time.sleep(0.02)
+        for pid in self._workers:
+            os.kill(pid, signal.SIGKILL)
+        os._exit(0)
+
+
+def _fork_before_closing(sock: socket.socket) -> int:
+    try:
+        return os.fork()
+    except OSError:
+        sock.close()
+        raise
+
+
+def _wait_for_begin(channel: Channel) -> Begin:
+    channel.sock.setblocking(True)
+    try:
+        received = channel.receive()
+    except EOFError:
+        os._exit(0)
+    channel.sock.setblocking(False)
+    if received is None or not isinstance(received[0], Begin):
+        os._exit(1)
+    return received[0]
+
+
+def _ignore(number: int, frame: object) -> None:
+    """Wakes whoever waits; the rest is said by messages."""

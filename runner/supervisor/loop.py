@@ -1,0 +1,348 @@
+"""The supervisor: owns the listening sockets; waits, notes, decides, does.
+
+    inbox    signals, messages of the processes, questions of people -> facts for the roster
+    decide   roster.py, pure
+    do       a few lines an order, through crew.py
+    tell     chronicle.py
+
+Laws: knows no application and imports nothing of its side (no asyncio, front, host, freshness); never ends because of
+application code; the listeners stay open from the first bind to the end. Start at Supervisor.run.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import time
+from collections.abc import Callable
+
+from runner.errors import BootError, RunnerError, UsageError
+from runner.log import Log
+from runner.process import interpreter, messages
+from runner.process.endings import describe_exit
+from runner.process.messages import Message
+from runner.process.scoreboard import Scoreboard
+from runner.process.titles import set_title
+from runner.settings import Resolved, Settings
+from runner.supervisor import roster
+from runner.supervisor.banner import Banner
+from runner.supervisor.chronicle import Chronicle
+from runner.supervisor.control import Desk, Question
+from runner.supervisor.crew import Crew, Hand, Station, send_signal
+from runner.supervisor.idle import Idle
+from runner.supervisor.life import Phase
+from runner.supervisor.listeners import Listener
+from runner.supervisor.obituary import Obituary
+from runner.supervisor.overdue import Overdue
+from runner.supervisor.report import Ledger
+from runner.supervisor.roster import Roster
+from runner.supervisor.signals import Signals
+
+_FIXED = ("http", "fastcgi", "control", "pid_file", "target", "user", "group")
+"""Settings that a running supervisor cannot change."""
+
+
+class Supervisor:
+    """The running supervisor. *reread* gives the settings anew; what it is handed open, others close."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        reread: Callable[[], Resolved],
+        listeners: list[Listener],
+        desk: Desk,
+        signals: Signals,
+    ) -> None:
+        addresses = [listener.address for listener in listeners]
+        self._settings = settings
+        self._reread = reread
+        self._desk = desk
+        self._signals = signals
+        self._log = Log("supervisor", settings.log_level, settings.log_format)
+        self._roster = Roster(settings.workers, settings.graceful_timeout, settings.on_broken == "keep")
+        self._scoreboard = Scoreboard()
+        self._selector = selectors.DefaultSelector()
+        self._crew = Crew(listeners, self._scoreboard, self._selector)
+        self._ledger = Ledger(settings, addresses)
+        self._chronicle = Chronicle(self._log, self._ledger, Banner(settings, addresses, self._log), settings)
+        self._overdue = Overdue(self._crew, self._scoreboard, self._kill)
+        self._idle = Idle(self._scoreboard, time.monotonic())
+        self._obituary = Obituary(self._chronicle.crashed)
+        self._death = ""
+        self._finished = False
+        self._fatal: RunnerError | None = None
+
+    def run(self) -> int:
+        """The loop. Returns the exit code."""
+        set_title("supervisor", self._settings.target)
+        interpreter.become_subreaper()
+        self._selector.register(self._signals, selectors.EVENT_READ, self._hear_signals)
+        self._desk.attend(self._selector, self._answer)
+        if os.geteuid() == 0 and self._settings.user is None:
+            self._log.warning("the application runs as root; name another user by --user")
+        try:
+            while not self._finished:
+                self._decide()
+                for key, _ in self._selector.select(self._patience()):
+                    key.data()
+                self._overdue.look(self._settings.timeout)
+                if self._idle.over(self._settings.idle_exit, self._roster.wanted, time.monotonic()):
+                    self._stop("idle", fast=False)
+        finally:
+            self._crew.kill_all()
+        if self._fatal is not None:
+            raise self._fatal
+        self._log.info("stopped")
+        return 0
+
+    # ---- wait -----------------------------------------------------------------------------------------------
+
+    def _patience(self) -> float | None:
+        """Seconds until something is to be done even if nobody says anything."""
+        if self._finished:
+            return 0.0
+        now = time.monotonic()
+        settings = self._settings
+        moments = (
+            self._roster.next_deadline(now),
+            self._overdue.next_look(settings.timeout, now),
+            self._idle.next_look(settings.idle_exit, now),
+        )
+        wanted = [moment for moment in moments if moment is not None]
+        return max(0.0, min(wanted) - now) if wanted else None
+
+    def _hear_signals(self) -> None:
+        for number in self._signals.take():
+            self._hear_signal(number)
+
+    def _hear_signal(self, number: signal.Signals) -> None:
+        match number:
+            case signal.SIGTERM | signal.SIGQUIT:
+                self._stop(number.name, fast=False)
+            case signal.SIGINT:
+                self._stop(number.name, fast=self._roster.stopping)
+            case signal.SIGHUP:
+                self._reload("SIGHUP")
+            case signal.SIGUSR1:
+                for hand in self._crew.hands.values():
+                    hand.channel.send(messages.Reopen())
+            case signal.SIGTTIN | signal.SIGTTOU:
+                self._roster.note_scale(1 if number is signal.SIGTTIN else -1)
+                wanted = self._roster.wanted
+                self._log.info(f"{number.name}: {wanted} worker{'s' if wanted > 1 else ''} wanted")
+            case signal.SIGCHLD:
+                for pid, code in self._crew.reap().items():
+                    self._hear_end(pid, code)
+
+    def _stop(self, why: str, *, fast: bool) -> None:
+        if not self._roster.stopping:
+            self._log.info(f"{why}: stopping")
+        self._roster.note_stop(time.monotonic(), fast=fast)
+
+    def _reload(self, who: str) -> None:
+        self._chronicle.note_request(who)
+        self._reread_settings()
+        self._roster.note_reload(time.monotonic())
+
+    # ---- people ---------------------------------------------------------------------------------------------
+
+    def _answer(self, question: Question) -> None:
+        match question.command.get("command"):
+            case "whoami":
+                settings = self._settings
+                question.answer({"target": settings.target, "directory": settings.chdir, "pid": os.getpid()})
+            case "status":
+                pids = {hand.key: hand.pid for hand in self._crew.hands.values()}
+                question.answer(self._ledger.report(self._roster, self._scoreboard, pids))
+            case "reload":
+                self._reload("runner reload")
+                if question.command.get("wait", True):
+                    self._chronicle.wait(question, self._roster.newest)
+                else:
+                    question.answer({"reloading": True})
+            case "stop":
+                self._stop("runner stop", fast=bool(question.command.get("now")))
+                question.answer({"stopping": True, "pid": os.getpid()})
+            case other:
+                question.answer({"error": f"no command {other!r}; there are status, reload, stop"})
+
+    # ---- decide and do --------------------------------------------------------------------------------------
+
+    def _decide(self) -> None:
+        # An order may itself be a fact for the next decision, so decide until there is nothing more to do.
+        while not self._finished and (orders := self._roster.decide(time.monotonic())):
+            for order in orders:
+                self._do(order)
+
+    def _do(self, order: roster.Order) -> None:
+        match order:
+            case roster.Start(number, aftermath):
+                self._start(number, aftermath=aftermath)
+            case roster.ForkWorker(number, slot, solo):
+                self._fork(number, slot, solo=solo)
+            case roster.RetireWorker(key):
+                self._crew.hands[key].channel.send(messages.Retire())
+            case roster.KillWorker(key, reason):
+                self._kill(self._crew.hands[key], reason)
+            case roster.RetireGeneration(number) if number in self._crew.stations:
+                self._crew.stations[number].channel.send(messages.Retire())
+            case roster.KillGeneration(number) if number in self._crew.stations:
+                self._crew.stations[number].popen.kill()
+            case roster.KeepGeneration(number):
+                self._keep(number)
+            case roster.LookOut(number) if self._settings.reload != "off":
+                self._crew.look_out(number, self._settings, self._hear)
+            case roster.Finish():
+                self._finished = True
+
+    def _start(self, number: int, *, aftermath: bool) -> None:
+        try:
+            self._crew.start(number, self._settings, self._death if aftermath else "", self._hear, self._gone)
+        except OSError as error:
+            self._log.error(f"cannot start generation {number}: {error.strerror}; trying again")
+            self._roster.note_unstarted(number, time.monotonic())
+
+    def _fork(self, number: int, slot: int, *, solo: bool) -> None:
+        key = self._roster.note_forking(number, slot, time.monotonic())
+        if not solo:
+            self._crew.fork(key, number, slot, self._hear_worker, self._lost)
+            return
+        try:
+            self._crew.start_alone(key, number, slot, self._settings, self._hear_worker, self._lost)
+        except OSError as error:
+            self._log.error(f"cannot start worker {slot}: {error.strerror}; trying again")
+            self._roster.note_worker_gone(key, time.monotonic())
+
+    def _keep(self, number: int) -> None:
+        if number in self._crew.stations:
+            self._crew.stations[number].channel.send(messages.Keep())
+        for worker in self._roster.workers.values():
+            if worker.generation == number and worker.key in self._crew.hands:
+                self._crew.hands[worker.key].channel.send(messages.Keep())
+
+    def _kill(self, hand: Hand, reason: str) -> None:
+        self._log.warning(f"worker {hand.slot} (process {hand.pid}) is killed: {reason}")
+        self._ledger.kills += 1
+        hand.killed = True
+        send_signal(hand.pid, signal.SIGKILL)
+
+    # ---- what the processes say -----------------------------------------------------------------------------
+
+    def _hear(self, station: Station, message: Message) -> None:
+        """A generation speaks."""
+        match message:
+            case messages.Loaded():
+                self._crew.end_lookout(station.number)
+                self._chronicle.loaded(message)
+                self._roster.note_loaded(station.number, solo=bool(message.culprit))
+            case messages.Broken():
+                self._hear_broken(station, message)
+            case messages.Unborn(paths):
+                self._chronicle.note_void(paths)
+                self._roster.note_unborn(station.number, time.monotonic())
+            case messages.Stale(paths):
+                self._hear_stale(station.number, paths)
+            case messages.Forked(key, pid, error):
+                self._hear_forked(key, pid, error)
+            case messages.Reaped(pid, status):
+                self._hear_end(pid, os.waitstatus_to_exitcode(status))
+
+    def _hear_broken(self, station: Station, message: messages.Broken) -> None:
+        self._crew.end_lookout(station.number)
+        if message.fatal and station.number == 1:
+            self._fatal = (UsageError if message.fatal == UsageError.exit_code else BootError)(message.summary)
+            self._finished = True
+            return
+        self._roster.note_broken(station.number, solo=bool(message.culprit))
+        current = self._roster.current()
+        self._chronicle.broken(station.number, message, current.number if current and current.kept else None)
+
+    def _hear_stale(self, number: int, paths: list[str]) -> None:
+        """Told by a generation, or by a worker that imported by itself; of a kept one it is no news."""
+        generation = self._roster.generations.get(number)
+        if generation is None or generation.kept:
+            return
+        current = self._roster.current()
+        if current is not None and number >= current.number:
+            self._chronicle.note_change(paths)
+        if (self._settings.config or os.path.join(self._settings.chdir, "runner.toml")) in paths:
+            self._reread_settings()
+        self._roster.note_stale(number)
+
+    def _hear_forked(self, key: int, pid: int, error: str) -> None:
+        self._obituary.named(key, pid)
+        if key in self._crew.hands:
+            self._crew.hands[key].pid = pid
+        if error:
+            self._log.once_a_minute("fork", f"{error}; trying again")
+
+    def _hear_worker(self, hand: Hand, message: Message) -> None:
+        """A worker speaks."""
+        match message:
+            case messages.Ready(pid):
+                hand.pid = pid
+                number = self._roster.workers[hand.key].generation
+                self._roster.note_ready(hand.key)
+                generation = self._roster.generations.get(number)
+                broken = generation is not None and generation.broken
+                self._chronicle.ready(number, broken=broken, due=self._roster.due)
+            case messages.Stale(paths):
+                self._hear_stale(self._roster.workers[hand.key].generation, paths)
+            case messages.Retiring(reason):
+                self._roster.note_retiring(hand.key, time.monotonic())
+                # A signal to the whole group has reached us as well, and then it is no decision of this worker alone.
+                self._hear_signals()
+                if not self._roster.stopping:
+                    self._log.info(f"worker {hand.slot} (process {hand.pid}) retires: {reason}")
+            case messages.Broken(summary=summary):
+                self._log.error(f"worker {hand.slot} could not import the application: {summary}")
+
+    def _gone(self, station: Station) -> None:
+        """A generation's process has ended."""
+        how = describe_exit(self._crew.dismiss(station))
+        generation = self._roster.generations.get(station.number)
+        phase = Phase.GONE if generation is None or self._roster.stopping else generation.phase
+        if phase is Phase.LOADING:
+            self._death = how
+            self._log.error(f"generation {station.number} {how} during the import; see what it wrote above")
+            self._crew.keep_journal(station)
+        else:
+            os.close(station.journal)
+            if phase in (Phase.LIVE, Phase.OUTDATED, Phase.ASIDE):
+                self._log.error(f"generation {station.number} {how}; starting another one")
+        if generation is not None:
+            self._roster.note_generation_gone(station.number, time.monotonic())
+
+    def _lost(self, hand: Hand) -> None:
+        """A worker's process has ended. Its parent will say how; its replacement does not wait for that."""
+        worker = self._roster.workers[hand.key]
+        code = self._crew.discharge(hand)
+        if not worker.leaving and not self._roster.stopping and not hand.killed:
+            self._obituary.lost(hand.key, hand.slot, hand.pid)
+            if code is not None:
+                self._obituary.explained(hand.pid, code)
+        self._roster.note_worker_gone(hand.key, time.monotonic())
+
+    def _hear_end(self, pid: int, code: int) -> None:
+        """Its parent has collected process *pid*, perhaps before we saw the end of its channel."""
+        hand = self._crew.hand_of(pid)
+        if hand is not None:
+            self._crew.finish(hand.channel)
+        self._obituary.explained(pid, code)
+
+    def _reread_settings(self) -> None:
+        """An edit of runner.toml applies like code; an invalid one keeps what was."""
+        try:
+            settings = self._reread().settings
+        except RunnerError as error:
+            self._log.error(f"{error}; the settings stay as they were")
+            return
+        fixed = [name for name in _FIXED if getattr(settings, name) != getattr(self._settings, name)]
+        if fixed:
+            self._log.warning(f"{', '.join(fixed)} changed in the settings: that needs a restart of the runner")
+        if settings.workers != self._settings.workers:
+            self._roster.wanted = settings.workers
+        self._settings = settings
+        self._roster.grace = settings.graceful_timeout
+        self._roster.keep = settings.on_broken == "keep"

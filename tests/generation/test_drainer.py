@@ -1,0 +1,126 @@
+"""Questions of workers, answered by the one reader of the change queue."""
+
+import os
+import selectors
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runner.freshness.check import Word
+from runner.freshness.watch import Watch
+from runner.generation.drainer import Drainer
+from tests.support.project import edit
+from tests.support.trouble import until
+
+
+class Well:
+    """A drainer over one file, and one worker's socket."""
+
+    def __init__(self, file: Path, *, eager: bool) -> None:
+        self.told: list[tuple[str, ...]] = []
+        self.file = file
+        self._selector = selectors.DefaultSelector()
+        self._watch = Watch()
+        self._watch.inputs.add_file(str(file))
+        self.drainer = Drainer(self._watch, self._selector, self.told.append)
+        self.drainer.open(eager=eager)
+        self.worker, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.worker.setblocking(False)
+        self.drainer.add_worker(theirs)
+
+    def turn(self) -> None:
+        """One round of the generation's loop."""
+        for key, _ in self._selector.select(0):
+            key.data()
+        if self.drainer.overdue():
+            self.drainer.drain()
+
+    def ask(self, number: int) -> Word:
+        """The verdict on question *number*."""
+        self.worker.send(b"?" + bytes([number]))
+        answers: list[bytes] = []
+
+        def answered() -> bool:
+            self.turn()
+            try:
+                answers.append(self.worker.recv(10))
+            except BlockingIOError:
+                return False
+            return True
+
+        until("it is answered", answered)
+        assert answers[0][0] == number
+        return Word(answers[0][1])
+
+    def close(self) -> None:
+        """Leave nothing open."""
+        self.drainer.close()
+        self.worker.close()
+        self._selector.close()
+        if self._watch.inotify is not None:
+            os.close(self._watch.inotify.descriptor)
+
+
+@pytest.fixture(params=[True, False], ids=["eager", "asked"])
+def well(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Well]:
+    """See Well."""
+    file = tmp_path / "app.py"
+    edit(file, "x = 1\n")
+    well = Well(file, eager=request.param)
+    yield well
+    well.close()
+
+
+def test_nothing_happened(well: Well) -> None:
+    """Fresh, as often as it is asked, each answer with the number of its question."""
+    assert [well.ask(number) for number in (1, 2, 255, 0)] == [Word.FRESH] * 4
+    assert well.told == []
+
+
+def test_a_save_is_stale_for_good_and_told_once(well: Well) -> None:
+    """Whatever is saved after it."""
+    edit(well.file, "x = 22\n")
+    assert well.ask(1) is Word.STALE
+    edit(well.file, "x = 1\n")
+    assert well.ask(2) is Word.STALE
+    assert well.told == [(str(well.file),)]
+    assert well.drainer.word[0] == Word.STALE
+
+
+def test_by_order_it_goes_on(well: Well) -> None:
+    """Kept is the last word."""
+    edit(well.file, "x = 22\n")
+    assert well.ask(1) is Word.STALE
+    well.drainer.keep()
+    assert well.ask(2) is Word.KEPT
+    edit(well.file, "x = 333\n")
+    assert well.ask(3) is Word.KEPT
+
+
+def test_a_file_that_vanishes_is_given_a_moment(well: Well) -> None:
+    """Editors save by removing first: the question waits for the verdict, and no unchanged file is stale."""
+    content = well.file.read_text()
+    well.file.unlink()
+    well.worker.send(b"?\x01")
+    well.turn()
+    with pytest.raises(BlockingIOError):
+        well.worker.recv(10)
+    assert well.drainer.word[0] == Word.BUSY
+    well.file.write_text(content + "# changed\n")
+
+    def told() -> bool:
+        well.turn()
+        return bool(well.told)
+
+    until("it is told", told)
+    assert well.drainer.word[0] == Word.STALE
+
+
+def test_a_worker_that_leaves_is_forgotten(well: Well) -> None:
+    """Its descriptor is closed."""
+    before = len(os.listdir("/proc/self/fd"))
+    well.worker.close()
+    well.turn()
+    assert len(os.listdir("/proc/self/fd")) == before - 2

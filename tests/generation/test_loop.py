@@ -1,0 +1,143 @@
+"""A generation, spoken to as its supervisor speaks to it."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.generation.lookout import read_journal
+from runner.process import messages
+from tests.conftest import Project
+from tests.support.client import fetch
+from tests.support.project import edit
+from tests.support.stage import ended, generation
+from tests.support.trouble import SOURCE, alive, until
+
+
+@pytest.fixture
+def directory(project: Project) -> Path:
+    """An application that works."""
+    return project({"app.py": SOURCE})
+
+
+def test_it_reports_what_it_has_loaded(directory: Path) -> None:
+    """Kind, files, milliseconds, no reason against forking."""
+    with generation(directory) as stage:
+        loaded = stage.hear(messages.Loaded)
+        assert (loaded.kind, loaded.culprit, loaded.notes) == ("WSGI", "", [])
+        assert loaded.files > 0 and loaded.milliseconds > 0
+
+
+def test_it_reports_what_is_broken_and_where(directory: Path) -> None:
+    """And lives, to answer with it."""
+    edit(directory / "app.py", "x = 1\nx.y\n")
+    with generation(directory) as stage:
+        broken = stage.hear(messages.Broken)
+        assert broken.summary == "AttributeError: 'int' object has no attribute 'y'"
+        assert (broken.where, broken.fatal) == (f"{directory}/app.py:2", 0)
+        _, channel = stage.fork()
+        stage.hear(messages.Ready, channel)
+        assert fetch(stage.queue.getsockname()).status == 500
+        channel.close()
+
+
+@pytest.mark.parametrize(("flags", "code"), [({"target": "ap:main"}, 2), ({"user": "nobody-at-all"}, 3)])
+def test_what_no_edit_can_mend_has_an_exit_code(directory: Path, flags: dict[str, Any], code: int) -> None:
+    """2 for what was typed, 3 for what the machine refuses."""
+    with generation(directory, **flags) as stage:
+        assert stage.hear(messages.Broken).fatal == code
+
+
+def test_it_tells_a_save_once(directory: Path) -> None:
+    """With the path."""
+    with generation(directory) as stage:
+        stage.hear(messages.Loaded)
+        edit(directory / "app.py", SOURCE + "\n")
+        assert stage.hear(messages.Stale).paths == [f"{directory}/app.py"]
+        edit(directory / "app.py", SOURCE)
+        stage.channel.send(messages.Retire())
+        assert ended(stage.channel)
+
+
+def test_a_worker_accepts_and_its_end_is_told(directory: Path) -> None:
+    """By its own channel first, then by its parent, with the status."""
+    with generation(directory) as stage:
+        stage.hear(messages.Loaded)
+        pid, channel = stage.fork()
+        assert stage.hear(messages.Ready, channel).pid == pid
+        os.kill(pid, signal.SIGKILL)
+        assert ended(channel)
+        reaped = stage.hear(messages.Reaped)
+        assert (reaped.pid, os.waitstatus_to_exitcode(reaped.status)) == (pid, -signal.SIGKILL)
+
+
+def test_a_fork_without_a_channel_is_refused(directory: Path) -> None:
+    """As it is when no descriptor number is free; the generation lives."""
+    with generation(directory) as stage:
+        stage.hear(messages.Loaded)
+        stage.channel.send(messages.Fork(0, 5))
+        assert stage.hear(messages.Forked) == messages.Forked(5, 0, "cannot fork: Too many open files")
+        stage.fork()[1].close()
+
+
+def test_what_it_reads_is_journaled_before_it_runs(directory: Path) -> None:
+    """So that its successor can say what killed it, and watch that."""
+    edit(directory / "app.py", "import os, inner\n")
+    edit(directory / "inner.py", "import os\nos._exit(9)\n")
+    journal = os.memfd_create("journal")
+    with generation(directory, journal=journal) as stage:
+        assert ended(stage.channel)
+        assert stage.popen.wait() == 9
+    lines, _ = read_journal(journal)
+    assert [name for _, name in lines][-2:] == ["app", "inner"]
+    with generation(directory, journal=journal, aftermath="ended with exit code 9") as stage:
+        assert stage.hear(messages.Broken).summary == (
+            "the application's process ended with exit code 9 while importing inner")
+        edit(directory / "inner.py", "")
+        assert stage.hear(messages.Stale).paths == [f"{directory}/inner.py"]
+    os.close(journal)
+
+
+def test_a_save_during_the_import_makes_it_void(directory: Path) -> None:
+    """Nothing mixed is ever served."""
+    text = "import os\npath = __file__\nopen(path + '.new', 'w').write('x = 2\\n')\nos.replace(path + '.new', path)\n"
+    edit(directory / "app.py", "import inner\n" + SOURCE)
+    edit(directory / "inner.py", "import subprocess, sys\nsubprocess.run([sys.executable, '-c', "
+         + repr(text.replace("__file__", repr(str(directory / "app.py")))) + "])\n")
+    with generation(directory) as stage:
+        assert stage.hear(messages.Unborn).paths == [f"{directory}/app.py"]
+        assert ended(stage.channel)
+
+
+def test_a_worker_that_let_go_of_its_channel_does_not_outlive_it(directory: Path) -> None:
+    """It is known to nobody else when its generation retires."""
+    edit(directory / "app.py", SOURCE + "\ndef close(options):\n    os.closerange(3, 200)\n    time.sleep(60)\n")
+    with generation(directory) as stage:
+        stage.hear(messages.Loaded)
+        pid, channel = stage.fork()
+        stage.hear(messages.Ready, channel)
+        with pytest.raises((AssertionError, OSError)):
+            fetch(stage.queue.getsockname(), "/close")
+        assert ended(channel)
+        assert alive({pid})
+        stage.channel.send(messages.Retire())
+        stage.hear(messages.Reaped)
+        assert ended(stage.channel) and not alive({pid})
+
+
+def test_without_a_supervisor_nobody_stays(directory: Path) -> None:
+    """The generation waits a second for its workers, then ends them."""
+    with generation(directory) as stage:
+        stage.hear(messages.Loaded)
+        pids = []
+        channels = []
+        for key in (1, 2):
+            pid, channel = stage.fork(key - 1, key)
+            stage.hear(messages.Ready, channel)
+            pids.append(pid)
+            channels.append(channel)
+        for channel in channels:
+            channel.close()
+    until("all are gone", lambda: not alive(set(pids)), 2.0)

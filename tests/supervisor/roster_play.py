@@ -1,0 +1,88 @@
+"""A roster, and a supervisor that carries out its orders in no time: what tests of the rules are written with."""
+
+from runner.supervisor import roster
+from runner.supervisor.life import Phase
+from runner.supervisor.roster import Order, Roster
+
+
+class Play:
+    """Facts go in by the roster's own methods and those here; `go` decides and obeys until there is nothing to do.
+
+    orders  all that were given since the last `go`
+    """
+
+    def __init__(self, wanted: int = 2, grace: float = 30.0, *, keep: bool = False) -> None:
+        self.roster = Roster(wanted, grace, keep)
+        self.now = 1000.0
+        self.orders: list[Order] = []
+        self.finished = False
+
+    def go(self, later: float = 0.0) -> list[Order]:
+        """Let *later* seconds pass, then decide and obey. More than a few rounds would be a loop without an end."""
+        self.now += later
+        self.orders = []
+        for _ in range(20):
+            orders = self.roster.decide(self.now)
+            if not orders:
+                return self.orders
+            self.orders += orders
+            for order in orders:
+                self._obey(order)
+            if self.finished:
+                return self.orders
+        raise AssertionError(f"it never comes to rest: {self.orders[-10:]}")
+
+    def _obey(self, order: Order) -> None:
+        match order:
+            case roster.ForkWorker(number, slot, _):
+                assert self.roster.generations[number].phase is Phase.LIVE
+                self.roster.note_forking(number, slot, self.now)
+            case roster.Finish():
+                self.finished = True
+
+    # ---- facts in one word --------------------------------------------------------------------------------
+
+    @property
+    def newest(self) -> int:
+        """The number of the newest generation."""
+        return self.roster.newest
+
+    def live(self) -> int:
+        """Start, load, and let all workers be ready; the generation's number."""
+        self.go()
+        self.roster.note_loaded(self.newest, solo=False)
+        self.settle()
+        return self.newest
+
+    def settle(self) -> None:
+        """Whoever is forked becomes ready, whoever is asked to leave goes, until all is calm."""
+        for _ in range(10):
+            self.go()
+            busy = False
+            for worker in list(self.roster.workers.values()):
+                if worker.leaving:
+                    busy = True
+                    self.roster.note_worker_gone(worker.key, self.now)
+                elif not worker.ready:
+                    busy = True
+                    self.roster.note_ready(worker.key)
+            for generation in list(self.roster.generations.values()):
+                if generation.phase is Phase.LEAVING and generation.told:
+                    busy = True
+                    self.roster.note_generation_gone(generation.number, self.now)
+            if not busy:
+                return
+        raise AssertionError("it never becomes calm")
+
+    def workers(self, number: int) -> dict[int, int]:
+        """Keys of the workers of one generation, by slot, without those that leave."""
+        return {w.slot: w.key for w in self.roster.workers.values() if w.generation == number and not w.leaving}
+
+    def phase(self, number: int) -> Phase | None:
+        """Of a generation; None if it is history."""
+        generation = self.roster.generations.get(number)
+        return generation.phase if generation else None
+
+    def given(self, kind: type[Order]) -> list[Order]:
+        """The orders of one kind among the last."""
+        return [order for order in self.orders if isinstance(order, kind)]

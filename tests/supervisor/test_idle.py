@@ -1,0 +1,40 @@
+"""`--idle-exit`: what counts as idle."""
+
+from runner.process.scoreboard import Counter, Scoreboard
+from runner.supervisor.idle import Idle
+
+
+def test_it_is_over_when_nobody_has_asked_for_so_long() -> None:
+    """The span counts from the start."""
+    idle = Idle(Scoreboard(), now=100.0)
+    assert [idle.over(10.0, 2, now) for now in (100.0, 109.9, 110.0)] == [False, False, True]
+
+
+def test_a_request_begins_the_span_anew() -> None:
+    """Each look that finds another count of requests is the new beginning."""
+    board = Scoreboard()
+    idle = Idle(board, now=100.0)
+    board.row(1).count(Counter.REQUESTS)
+    assert not idle.over(10.0, 2, 109.0)
+    assert [idle.over(10.0, 2, now) for now in (118.9, 119.0)] == [False, True]
+
+
+def test_a_request_under_way_is_not_idle() -> None:
+    """However long it takes: the span begins when it is over."""
+    board = Scoreboard()
+    idle = Idle(board, now=100.0)
+    board.row(0).set(Counter.INFLIGHT, 1)
+    assert not idle.over(10.0, 2, 500.0)
+    board.row(0).set(Counter.INFLIGHT, 0)
+    assert [idle.over(10.0, 2, now) for now in (509.9, 510.0)] == [False, True]
+
+
+def test_zero_is_off() -> None:
+    """Without the setting nothing ends, and nobody needs to look."""
+    idle = Idle(Scoreboard(), now=100.0)
+    assert (idle.over(0.0, 2, 1e9), idle.next_look(0.0, 100.0)) == (False, None)
+
+
+def test_it_is_looked_at_often_enough() -> None:
+    """A quarter of the span, so that it ends at most a quarter late."""
+    assert Idle(Scoreboard(), now=100.0).next_look(10.0, 100.0) == 102.5

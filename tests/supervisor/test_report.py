@@ -1,0 +1,74 @@
+"""What the supervisor answers to `runner status`."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from runner.process.scoreboard import Counter, Scoreboard
+from runner.settings import resolve
+from runner.status import render
+from runner.supervisor.report import Ledger
+from tests.supervisor.roster_play import Play
+
+
+def report(play: Play, board: Scoreboard) -> dict[str, Any]:
+    """What `runner status --json` would print."""
+    ledger = Ledger(resolve({"target": "app:main"}, {}, "/srv").settings, [])
+    return ledger.report(play.roster, board, {key: 1000 + key for key in play.roster.workers})
+
+
+@pytest.fixture
+def board() -> Iterator[Scoreboard]:
+    """An empty scoreboard."""
+    board = Scoreboard()
+    yield board
+    os.close(board.descriptor)
+
+
+def test_the_states_have_names(board: Scoreboard) -> None:
+    """From the start to the end, and what `runner status` makes of each is text."""
+    play = Play(keep=True)
+    states = [report(play, board)["state"]]
+    play.live()
+    states.append(report(play, board)["state"])
+    play.roster.note_stale(1)
+    play.go()
+    states.append(report(play, board)["state"])
+    play.roster.note_broken(2, solo=False)
+    play.settle()
+    states.append(report(play, board)["state"])
+    play.roster.note_stop(play.now, fast=False)
+    states.append(report(play, board)["state"])
+    assert states == ["starting", "running", "reloading", "kept", "stopping"]
+    assert "kept" not in render(report(play, board)).splitlines()[0]
+
+
+def test_broken_code_is_a_state(board: Scoreboard) -> None:
+    """It answers, with the error."""
+    play = Play()
+    play.go()
+    play.roster.note_broken(1, solo=False)
+    play.settle()
+    assert report(play, board)["state"] == "broken"
+
+
+def test_workers_without_their_generation_are_no_start(board: Scoreboard) -> None:
+    """They serve on until the next one is there."""
+    play = Play()
+    play.live()
+    play.roster.note_generation_gone(1, play.now)
+    assert report(play, board)["state"] == "reloading"
+
+
+def test_each_worker_has_a_row(board: Scoreboard) -> None:
+    """Slot, process, generation, state, requests."""
+    play = Play()
+    play.live()
+    board.row(1).count(Counter.REQUESTS, 5)
+    board.row(1).set(Counter.INFLIGHT, 1)
+    first, second = report(play, board)["workers"]
+    assert (first["slot"], first["pid"], first["generation"]) == (0, 1001, 1)
+    assert (first["state"], first["requests"]) == ("ready", 0)
+    assert (second["state"], second["requests"]) == ("busy", 5)

@@ -1,0 +1,171 @@
+"""One worker, spoken to as its supervisor speaks to it, and asked as clients ask."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runner.process import messages
+from runner.process.messages import Channel
+from runner.process.scoreboard import Counter, Moment
+from tests.conftest import Project
+from tests.support.client import Conversation, fetch
+from tests.support.process import PATIENCE
+from tests.support.project import edit
+from tests.support.stage import Stage, ended, generation
+from tests.support.trouble import SOURCE, alive, until
+
+
+class Hired:
+    """A worker that accepts."""
+
+    def __init__(self, stage: Stage, folder: Path) -> None:
+        self.stage = stage
+        self.folder = folder
+        stage.hear(messages.Loaded)
+        self.pid, self.channel = stage.fork()
+        stage.hear(messages.Ready, self.channel)
+        self.row = stage.board.row(0)
+        self.address: tuple[str, int] = stage.queue.getsockname()
+
+    def asked(self, name: str) -> Conversation:
+        """A request that goes on until the file *name* is there."""
+        conversation = Conversation(self.address)
+        began = self.folder / f"{name}.began"
+        conversation.request("GET", f"/stream?began={began}&until={self.folder / name}")
+        until("it is being answered", began.exists)
+        return conversation
+
+    def say(self, message: messages.Message) -> None:
+        """An order of the supervisor."""
+        assert self.channel.send(message)
+
+    def hear(self, kind: type) -> messages.Message:
+        """The worker's next words."""
+        message: messages.Message = self.stage.hear(kind, self.channel)
+        return message
+
+
+@pytest.fixture
+def worker(project: Project, tmp_path: Path) -> Iterator[Hired]:
+    """See Hired; it has a timeout and an access log."""
+    directory = project({"app.py": SOURCE})
+    with generation(directory, timeout="20s", access_log=str(tmp_path / "log")) as stage:
+        hired = Hired(stage, tmp_path)
+        yield hired
+        hired.channel.close()
+
+
+def test_what_it_does_stands_on_the_scoreboard(worker: Hired) -> None:
+    """Its process, what it has answered, what is under way, and until when its call may take."""
+    assert (worker.row.get(Counter.PID), worker.row.get(Counter.GENERATION)) == (worker.pid, 1)
+    fetch(worker.address, "/pid")
+    until("the request is counted", lambda: worker.row.get(Counter.REQUESTS) == 1)
+    with worker.asked("go") as waiting:
+        assert worker.row.get(Counter.INFLIGHT) == 1
+        assert worker.row.when(Moment.DEADLINE) > 0
+        (worker.folder / "go").touch()
+        waiting.reply()
+    until("nothing is under way", lambda: worker.row.get(Counter.INFLIGHT) == 0)
+    assert worker.row.when(Moment.DEADLINE) == 0
+
+
+def test_who_is_not_the_newest_of_its_slot_is_silent(worker: Hired) -> None:
+    """A successor has the row; what goes on there is the successor's, the count is both's."""
+    worker.row.set(Counter.PID, 1)
+    worker.row.set(Counter.INFLIGHT, 7)
+    worker.row.mark(Moment.DEADLINE, 0.0)
+    with worker.asked("go") as waiting:
+        assert worker.row.when(Moment.DEADLINE) == 0
+        (worker.folder / "go").touch()
+        waiting.reply()
+    until("it is counted", lambda: worker.row.get(Counter.REQUESTS) == 1)
+    assert worker.row.get(Counter.INFLIGHT) == 7
+
+
+def test_asked_to_retire_it_finishes_and_goes(worker: Hired) -> None:
+    """Without a word, with what is under way answered whole, and taking nothing new."""
+    with worker.asked("go") as waiting:
+        worker.say(messages.Retire())
+        worker.say(messages.Retire())
+        (worker.folder / "go").touch()
+        assert waiting.reply().body.startswith(b"begun1 ")
+    assert ended(worker.channel)
+    with Conversation(worker.address) as late:
+        late.request("GET", "/pid")
+        late.socket.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            late.reply()
+
+
+def test_told_by_signal_it_says_why_it_leaves(worker: Hired) -> None:
+    """So that the supervisor takes it for no crash."""
+    os.kill(worker.pid, signal.SIGTERM)
+    assert worker.hear(messages.Retiring) == messages.Retiring("received SIGTERM")
+    assert ended(worker.channel)
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGCHLD])
+def test_signals_for_the_supervisor_are_passed_over(worker: Hired, number: signal.Signals) -> None:
+    """A terminal sends them to the whole group."""
+    os.kill(worker.pid, number)
+    assert fetch(worker.address, "/pid").status == 200
+
+
+def test_its_log_is_opened_again_by_order(worker: Hired) -> None:
+    """The moved file gets nothing any more."""
+    log = worker.folder / "log"
+    log.rename(worker.folder / "old")
+    worker.say(messages.Reopen())
+    until("it is there again", log.exists)
+    fetch(worker.address, "/pid")
+    until("the line is there", lambda: log.read_text().count("\n") == 1)
+    assert (worker.folder / "old").read_text() == ""
+
+
+def test_stale_it_waits_and_goes_on_by_order(worker: Hired) -> None:
+    """The one that finds the save is redirected, the next waits; Keep lets it in."""
+    edit(worker.folder / "project" / "app.py", SOURCE + "\n")
+    worker.stage.hear(messages.Stale)
+    with Conversation(worker.address) as waiting:
+        waiting.request("GET", "/pid")
+        waiting.socket.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            waiting.socket.recv(1)
+        worker.stage.channel.send(messages.Keep())
+        worker.say(messages.Keep())
+        waiting.socket.settimeout(PATIENCE)
+        assert waiting.socket.recv(12) == b"HTTP/1.1 200"
+
+
+def test_it_ends_with_its_supervisor(worker: Hired) -> None:
+    """Whose end is the end of its channel, also while a connection is open."""
+    with Conversation(worker.address) as idle:
+        idle.request("GET", "/pid")
+        assert idle.reply().status == 200
+        worker.channel.close()
+        until("it is gone", lambda: not alive({worker.pid}), 3.0)
+
+
+def test_the_end_of_the_process_is_a_normal_one(project: Project, tmp_path: Path) -> None:
+    """atexit functions run once, and what was printed is written."""
+    marker = tmp_path / "marker"
+    register = f"\nimport atexit\natexit.register(lambda: open({str(marker)!r}, 'a').write('x'))\n"
+    directory = project({"app.py": SOURCE + register})
+    with generation(directory) as stage:
+        hired = Hired(stage, tmp_path)
+        hired.say(messages.Retire())
+        assert ended(hired.channel)
+        until("it is written", lambda: marker.exists() and marker.read_text() == "x")
+
+
+def test_an_application_that_replaces_stderr_is_served(project: Project, tmp_path: Path) -> None:
+    """With --timeout, stacks go to descriptor 2, whatever sys.stderr is."""
+    directory = project({"app.py": "import sys\nsys.stderr = object()\n" + SOURCE})
+    with generation(directory, timeout="5s") as stage:
+        hired = Hired(stage, tmp_path)
+        assert fetch(hired.address, "/pid").status == 200
+        hired.channel.close()
+    assert isinstance(hired.channel, Channel)
