@@ -11,6 +11,10 @@ import errno
 import fcntl
 import os
 import stat
+import time
+
+_WRITING = 0.1
+"""Seconds that the holder of a lock is given to write who it is."""
 
 
 class HeldError(OSError):
@@ -33,7 +37,7 @@ def hold(path: str, mode: int) -> int:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            owner = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            owner = _owner(descriptor)
             os.close(descriptor)
             raise HeldError(owner) from None
         if _is_at(path, descriptor):
@@ -44,8 +48,8 @@ def hold(path: str, mode: int) -> int:
     if not stat.S_ISREG(seen.st_mode) or seen.st_size > 20 or os.pread(descriptor, 20, 0).strip(b"0123456789\n"):
         os.close(descriptor)
         raise FileExistsError(errno.EEXIST, "it exists and is something else")
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    # Written, then cut: who reads meanwhile finds a whole first line.
+    os.ftruncate(descriptor, os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0))
     return descriptor
 
 
@@ -55,6 +59,14 @@ def release(path: str, descriptor: int) -> None:
         if _is_at(path, descriptor):
             os.unlink(path)
     os.close(descriptor)
+
+
+def _owner(descriptor: int) -> str:
+    """Who holds it. One that holds it since this moment is just about to write its number."""
+    deadline = time.monotonic() + _WRITING
+    while not (line := os.pread(descriptor, 20, 0).partition(b"\n")[0]) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return line.decode("ascii", "replace") or "unknown"
 
 
 def _is_at(path: str, descriptor: int) -> bool:
