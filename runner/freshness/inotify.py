@@ -44,6 +44,7 @@ FILE_MASK = MODIFY | ATTRIB | CLOSE_WRITE | DELETE_SELF | MOVE_SELF
 
 _HEADER = struct.Struct("iIII")
 _READ = 1 << 16
+_NONE = bytes(4)
 
 
 class Event(NamedTuple):
@@ -89,7 +90,7 @@ class Inotify:
     def pending(self) -> bool:
         """Something happened that nobody has read yet. Takes nothing; safe in any process that holds the instance."""
         fcntl.ioctl(self.descriptor, termios.FIONREAD, self._count)
-        return any(self._count)
+        return self._count != _NONE
 
     def watch_directory(self, directory: str) -> int:
         """Begin to queue changes of entries of *directory*; the watch's number. Raises OSError (ENOSPC: the limit)."""
