@@ -123,7 +123,7 @@ DJANGO = {
     """,
 }
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-BOTH: list[Site] = [Direct(), nginx.Site()]
+BOTH: list[Site] = [Direct(), nginx.Site(keep_connections=False)]
 ONE: list[Site] = [nginx.Site(keep_connections=False)]
 
 
