@@ -21,9 +21,8 @@ from tests.support.sites import Direct, Site, open_site, title
 from tests.support.visitor import Visitor
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-DOORS: list[Site] = [
-    Direct(mount="/app"), nginx.Site(keep_connections=False), nginx.Site(mount="/app", keep_connections=False), apache.Site(), apache.Site(mount="/app"),
-]  # fmt: skip
+ROOT_SITE, BELOW = nginx.Site(keep_connections=False), nginx.Site(mount="/app", keep_connections=False)
+DOORS: list[Site] = [Direct(mount="/app"), ROOT_SITE, BELOW, apache.Site(), apache.Site(mount="/app")]
 
 
 class Example(NamedTuple):
@@ -79,7 +78,7 @@ def test_the_book_is_signed_and_edited_while_it_runs(example: Example) -> None:
         assert "Ada was here" in visitor.ask(f"{example.mount}/export.csv").text
 
 
-@pytest.mark.parametrize("example", [nginx.Site(mount="/app", keep_connections=False), Direct()], ids=title, indirect=True)
+@pytest.mark.parametrize("example", [BELOW, Direct()], ids=title, indirect=True)
 def test_signing_is_no_save(example: Example) -> None:
     """The book beside the code is written by the application itself: twenty entries later the same import serves."""
     with Visitor(example.address, most=0) as visitor:
