@@ -145,10 +145,16 @@ class Inputs:
                 if item.path not in self.files:
                     self._observe(os.path.dirname(item.path))
                     self.files[item.path] = item.seen
-            elif item.stem not in self.names.get(item.directory, ()):
-                self._list(item.directory)
-                self.names.setdefault(item.directory, {})[item.stem] = item.names
-                self._equal.pop(item.directory, None)
+                elif item.seen != self.files[item.path] == stamp(item.path):
+                    # Two processes have read two versions; the one that is not on the disk is the one to remember.
+                    self.files[item.path] = item.seen
+                    self.hashes.pop(item.path, None)
+            elif self.names.get(item.directory, {}).get(item.stem) != item.names:
+                known = self.names.setdefault(item.directory, {})
+                # As above: of two findings remember the one that is no longer true.
+                if known.get(item.stem) in (None, self._list(item.directory)[1].get(item.stem, _NONE)):
+                    known[item.stem] = item.names
+                    self._equal.pop(item.directory, None)
 
     def accept(self, path: str) -> None:
         """The application itself wrote *path* while it was imported: what is there now is what it was made of."""

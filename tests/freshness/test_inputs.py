@@ -251,3 +251,34 @@ def test_listings(tmp_path: Path) -> None:
     assert list_modules(str(tmp_path)) == {"a.py", "a.pyc", "app.py"}
     assert list_importable(str(tmp_path / "none")) == {}
     assert Lookup("d", "s", frozenset()).names == frozenset()
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_of_two_versions_the_old_one_is_remembered(tmp_path: Path, newest_first: bool) -> None:
+    """Two processes read a file late, one before a save and one after it: whoever tells first, it is a change."""
+    module = tmp_path / "late.py"
+    told = []
+    for text in ("VALUE = 0\n", "VALUE = 1\n"):
+        module.write_text(text)
+        there = Inputs()
+        there.add_file(str(module))
+        told.append(there.take_additions())
+    here = Inputs()
+    for additions in reversed(told) if newest_first else told:
+        here.adopt(additions)
+    assert here.sweep() == [str(module)]
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_of_two_findings_the_old_one_is_remembered(tmp_path: Path, newest_first: bool) -> None:
+    """The same for a look-up that found nothing in one process and something in the other."""
+    told = []
+    for _ in range(2):
+        there = Inputs()
+        there.add_lookup("optional", str(tmp_path))
+        told.append(there.take_additions())
+        (tmp_path / "optional.py").write_text("")
+    here = Inputs()
+    for additions in reversed(told) if newest_first else told:
+        here.adopt(additions)
+    assert here.sweep() == [str(tmp_path / "optional")]
