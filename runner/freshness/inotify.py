@@ -81,7 +81,6 @@ class Inotify:
         if not hasattr(libc, "inotify_init1"):
             raise OSError("this system has no inotify")
         self._add = libc.inotify_add_watch
-        self._remove = libc.inotify_rm_watch
         self.descriptor: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self.descriptor < 0:
             raise _error("inotify_init1")
