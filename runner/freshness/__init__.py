@@ -6,6 +6,7 @@
     recorder    notices what is read, before it is read
     bytecode    which compiled code may be believed
     inotify     the kernel's queue of changes, read exactly
+    noise       when the application's own writes make too much of it
     filesystems where that queue tells everything
     waker       what wakes where there is no such queue
     git         when a work tree is half of one commit and half of another

@@ -5,7 +5,7 @@ leaves one that matches and is wrong, in every later process too. Hence:
 
     believed     a .pyc whose header matches and whose source had not changed for SETTLED seconds when it was written,
                  by the clock of the change times, which nobody can set back, and by that of the modification times,
-                 which copying (`cp -a`, tar) keeps
+                 which copying (`cp -a`, tar) keeps; unless the source's time is one that everything is given (NOMINAL)
     otherwise    the source is read and compiled, and the result kept in a cache of our own, by content
     neither      for a loader that makes other code of the same source (typeguard, beartype): its code is its own
 
@@ -26,8 +26,13 @@ import sys
 import tempfile
 from types import CodeType
 
+from runner.freshness.stamps import read
+
 SETTLED = 2.0
 """Seconds between the last change of a source and the writing of a .pyc that may be believed."""
+NOMINAL = 365 * 86_400 * 11
+"""Sources from before 1981 are not so old: 0, 1 and the first days of 1980 are the times that image builders, archives
+and zip files give to every file. Such a time fits every edit, and a `chown -R` makes any .pyc the younger one."""
 CACHE_FILES = 20_000
 """Entries of the cache above which the longest unused are removed."""
 
@@ -82,9 +87,9 @@ class Bytecode:
         try:
             compiled = importlib.util.cache_from_source(path)
             source = os.stat(path)
-            with open(compiled, "rb") as file:
-                written = os.fstat(file.fileno())
-                data = file.read()
+            # The time before the content: whoever renames another over it meanwhile makes it look older, not younger.
+            written = os.stat(compiled)
+            data = read(compiled)
         except (OSError, NotImplementedError):
             return None
         if len(data) < _HEADER or data[:4] != importlib.util.MAGIC_NUMBER:
@@ -94,6 +99,7 @@ class Bytecode:
             matches = (
                 int.from_bytes(data[8:12], "little") == int(source.st_mtime) & 0xFFFFFFFF
                 and int.from_bytes(data[12:16], "little") == source.st_size & 0xFFFFFFFF
+                and source.st_mtime > NOMINAL
                 and source.st_ctime + SETTLED <= written.st_ctime
                 and source.st_mtime + SETTLED <= written.st_mtime
             )
@@ -120,8 +126,7 @@ def _is_plain(loader: importlib.machinery.SourceFileLoader) -> bool:
 
 def _source_hash(path: str) -> bytes | None:
     try:
-        with open(path, "rb") as file:
-            return importlib.util.source_hash(file.read())
+        return importlib.util.source_hash(read(path))
     except OSError:
         return None
 
@@ -140,8 +145,7 @@ def _open_cache(directory: str) -> str | None:
 
 def _read_code(entry: str) -> CodeType | None:
     try:
-        with open(entry, "rb") as file:
-            data = file.read()
+        data = read(entry)
     except OSError:
         return None
     # A crash of the machine can leave any bytes, and what marshal makes of them need not be an error.

@@ -39,7 +39,12 @@ class Word(IntEnum):
 
 
 class Check(Protocol):
-    """What a worker needs to know of freshness."""
+    """What a worker needs to know of freshness.
+
+    found  the last look that said "stale" was the first to do so, as far as could be known
+    """
+
+    found: bool
 
     def stale(self) -> bool:
         """The code in memory is not the code on disk. Call once a request, when its head is complete."""
@@ -54,6 +59,8 @@ class Check(Protocol):
 class Unchecked:
     """`--reload off`: never stale."""
 
+    found = False
+
     def stale(self) -> bool:
         """See Check."""
         return False
@@ -67,12 +74,16 @@ class Unchecked:
 
 
 class SharedCheck:
-    """For a worker whose generation drains the instance."""
+    """For a worker whose generation drains the instance. *tell* hears of the changed paths if that one is mute."""
 
-    def __init__(self, watch: Watch, word: mmap.mmap, drainer: socket.socket) -> None:
+    def __init__(
+        self, watch: Watch, word: mmap.mmap, drainer: socket.socket, tell: Callable[[tuple[str, ...]], object]
+    ) -> None:
+        self._tell = tell
         self._watch = watch
         self._word = word
         self._drainer = drainer
+        self.found = False
         self._number = 0
         self._kept = False
         self._added = watch.inputs.added
@@ -83,7 +94,10 @@ class SharedCheck:
         # The queue before the word, see above.
         if not self._pending() and not self._word[0] and not self._added and not self._watch.swept:
             return False
-        return not self._kept and self._word[0] != Word.KEPT and self._ask()
+        if self._kept or self._word[0] == Word.KEPT:
+            return False
+        self.found = self._word[0] != Word.STALE
+        return not self.found or self._ask()
 
     def seems_stale(self) -> bool:
         """See Check."""
@@ -110,11 +124,20 @@ class SharedCheck:
         except OSError:
             pass
         self._added.extendleft(reversed(additions.items))
-        return bool(self._watch.inputs.sweep())
+        changed = self._watch.inputs.sweep()
+        if changed:
+            # Else nobody would build what those wait for who are told "stale" now.
+            self._tell(tuple(changed))
+        return bool(changed)
 
 
 class OwnCheck:
-    """For a process that is its own drainer. *tell* is called once, with the changed paths, when it is stale."""
+    """For a process that is its own drainer. *tell* is called once, with the changed paths, when it is stale.
+
+    Whether a sibling has found the change before cannot be known here; so it is taken for granted.
+    """
+
+    found = False
 
     def __init__(self, watch: Watch, tell: Callable[[tuple[str, ...]], None]) -> None:
         self._watch = watch

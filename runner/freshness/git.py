@@ -14,6 +14,8 @@ import os
 import time
 from collections.abc import Iterator
 
+from runner.freshness.stamps import read
+
 PATIENCE = 2.0
 """Seconds that a lock may be old before it is taken for a forgotten one."""
 _STEP = 0.002
@@ -46,8 +48,7 @@ def places(directory: str) -> Iterator[str]:
 def _linked(entry: str) -> str:
     """Where a `.git` file points to; "" if there is none."""
     try:
-        with open(entry, encoding="utf-8", errors="surrogateescape") as file:
-            kind, _, place = file.read(4096).partition(":")
+        kind, _, place = os.fsdecode(read(entry, 4096)).partition(":")
     except OSError:
         return ""
     return place.strip() if kind == "gitdir" else ""

@@ -39,6 +39,7 @@ DIRECTORY_MASK = (
     MODIFY | ATTRIB | CLOSE_WRITE | MOVED_FROM | MOVED_TO | CREATE | DELETE | DELETE_SELF | MOVE_SELF | ONLYDIR
 )
 """Without OPEN and ACCESS: reading files must not fill the queue."""
+NAMES_MASK = DIRECTORY_MASK & ~(MODIFY | CLOSE_WRITE)
 PLACE_MASK = DELETE_SELF | MOVE_SELF | ONLYDIR
 FILE_MASK = MODIFY | ATTRIB | CLOSE_WRITE | DELETE_SELF | MOVE_SELF
 
@@ -95,6 +96,10 @@ class Inotify:
         """Begin to queue changes of entries of *directory*; the watch's number. Raises OSError (ENOSPC: the limit)."""
         return self._watch(directory, DIRECTORY_MASK)
 
+    def watch_names(self, directory: str) -> int:
+        """From now on queue what becomes of the names in *directory*, no longer what is written to its files."""
+        return self._watch(directory, NAMES_MASK, add=False)
+
     def watch_place(self, directory: str) -> int:
         """Begin to queue the removal or renaming of *directory* itself, nothing of what is in it. Raises OSError."""
         return self._watch(directory, PLACE_MASK)
@@ -114,8 +119,9 @@ class Inotify:
         """Give the instance back; watches end when its last holder did."""
         os.close(self.descriptor)
 
-    def _watch(self, path: str, mask: int) -> int:
-        watch: int = self._add(self.descriptor, os.fsencode(path), ctypes.c_uint32(mask | MASK_ADD))
+    def _watch(self, path: str, mask: int, *, add: bool = True) -> int:
+        wanted = mask | MASK_ADD if add else mask
+        watch: int = self._add(self.descriptor, os.fsencode(path), ctypes.c_uint32(wanted))
         if watch < 0:
             raise _error(path)
         return watch

@@ -2,12 +2,14 @@
 
     files     what was read, and what was looked for and absent
     names     what the look-ups for modules found: a new shadowing module, an optional import that is now there
-    scanned   directories that were listed, as a search for plugins does: a new module there is a change
+    scanned   directories that were listed, as a search for plugins does: a module (or installed distribution, or .pth
+              file, whatever was looked for) that comes or goes there is a change
     globs     what `--watch` names
 
 Laws: an input is watched before it is stamped, and stamped before it is read (`observe` is how the owner of the watches
-hears of a directory first), so that a save in between is seen as a change and never taken for the baseline. Whether
-something changed is answered from the disk alone; an event only says where to look. Any thread may add.
+hears of a directory first, `follow` how of a file that is a symbolic link), so that a save in between is seen as a
+change and never taken for the baseline. Whether something changed is answered from the disk alone; an event only says
+where to look. Any thread may add.
 Start at Inputs.add_file, then Inputs.changed.
 """
 
@@ -22,9 +24,10 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from typing import NamedTuple
 
 from runner.freshness.patterns import translate, walk
-from runner.freshness.stamps import HASHED, Stamp, digest, stamp
+from runner.freshness.stamps import HASHED, Stamp, digest, is_young, stamp
 
-_SUFFIXES = tuple(importlib.machinery.all_suffixes())
+MODULES = tuple(importlib.machinery.all_suffixes())
+"""What the name of a module's file ends in."""
 _NONE: frozenset[str] = frozenset()
 
 Listing = dict[str, frozenset[str]]
@@ -79,16 +82,24 @@ class Inputs:
     added     what `take_additions` will give; empty if nothing was added since
     """
 
-    def __init__(self, observe: Callable[[str], None] = lambda directory: None, ignore: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        observe: Callable[[str], None] = lambda directory: None,
+        ignore: Iterable[str] = (),
+        follow: Callable[[str], None] = lambda path: None,
+    ) -> None:
         self.files: dict[str, Stamp | None] = {}
         self.hashes: dict[str, bytes] = {}
         self.names: dict[str, Listing] = {}
         self.scanned: dict[str, tuple[Stamp | None, frozenset[str]]] = {}
         self.added: deque[File | Lookup] = deque()
+        self._young: dict[str, bytes] = {}
         self._observe = observe
+        self._follow = follow
         self._ignored = [translate(pattern) for pattern in ignore]
         self._globs: dict[str, re.Pattern[str]] = {}
         self._trees: dict[str, Stamp | None] = {}
+        self._kinds: dict[str, tuple[str, ...]] = {}
         self._listings: dict[str, tuple[Stamp | None, Listing]] = {}
         self._equal: dict[str, Stamp | None] = {}
 
@@ -98,10 +109,8 @@ class Inputs:
         """*path* (absolute) is about to be read. True if it was not known yet."""
         if path in self.files or self._is_ignored(path):
             return False
-        self._observe(os.path.dirname(path))
-        file = File(path, stamp(path))
-        self.files[path] = file.seen
-        self.added.append(file)
+        self._look_at(path)
+        self.added.append(File(path, self._stamp(path)))
         return True
 
     def add_lookup(self, stem: str, directory: str) -> None:
@@ -119,11 +128,14 @@ class Inputs:
             # A directory without __init__.py is a namespace package until somebody adds one.
             self.add_lookup("__init__", os.path.join(directory, stem))
 
-    def add_scan(self, directory: str) -> None:
-        """Somebody is about to list *directory* (absolute)."""
-        if directory not in self.scanned and not self._is_ignored(directory):
+    def add_scan(self, directory: str, suffixes: tuple[str, ...] = MODULES) -> None:
+        """Somebody is about to list *directory* (absolute), in search of names that end in *suffixes*."""
+        known = self._kinds.get(directory, ())
+        if not set(known).issuperset(suffixes) and not self._is_ignored(directory):
             self._observe(directory)
-            self.scanned[directory] = (stamp(directory), list_modules(directory))
+            self._kinds[directory] = tuple(dict.fromkeys((*known, *suffixes)))
+            before, names = self.scanned.get(directory, (stamp(directory), _NONE))
+            self.scanned[directory] = (before, names | list_ending(directory, suffixes))
 
     def add_glob(self, pattern: str) -> None:
         """Everything that *pattern* (absolute) matches, now or later, is an input."""
@@ -143,12 +155,13 @@ class Inputs:
         for item in additions.items:
             if isinstance(item, File):
                 if item.path not in self.files:
-                    self._observe(os.path.dirname(item.path))
+                    self._look_at(item.path)
                     self.files[item.path] = item.seen
                 elif item.seen != self.files[item.path] == stamp(item.path):
                     # Two processes have read two versions; the one that is not on the disk is the one to remember.
                     self.files[item.path] = item.seen
                     self.hashes.pop(item.path, None)
+                    self._young.pop(item.path, None)
             elif self.names.get(item.directory, {}).get(item.stem) != item.names:
                 known = self.names.setdefault(item.directory, {})
                 # As above: of two findings remember the one that is no longer true.
@@ -159,12 +172,12 @@ class Inputs:
     def accept(self, path: str) -> None:
         """The application itself wrote *path* while it was imported: what is there now is what it was made of."""
         if path in self.files:
-            self.files[path] = stamp(path)
+            self._stamp(path)
         directory, name = os.path.split(path)
         if stem_of(name) in self.names.get(directory, ()):
             self.names[directory][stem_of(name)] = list_importable(directory).get(stem_of(name), _NONE)
         if directory in self.scanned:
-            self.scanned[directory] = (stamp(directory), list_modules(directory))
+            self.scanned[directory] = (stamp(directory), list_ending(directory, self._kinds[directory]))
 
     # ---- compare --------------------------------------------------------------------------------------------
 
@@ -176,7 +189,7 @@ class Inputs:
         known = self.names.get(directory)
         if known is not None and name.partition(".")[0] in known and stem_of(name):
             return not self._is_ignored(path)
-        return self._is_new(directory, name, path)
+        return self._is_new(path) or (self._is_listed(directory, name) and not self._is_ignored(path))
 
     def changed(self, directory: str, name: str) -> str | None:
         """Look at one entry of one directory; its path if it is no longer what the application was made of."""
@@ -187,7 +200,9 @@ class Inputs:
         known = self.names.get(directory, {})
         if stem and stem in known and list_importable(directory).get(stem, _NONE) != known[stem]:
             return path
-        return path if self._is_new(directory, name, path) and os.path.isfile(path) else None
+        if self._is_listed(directory, name) and os.path.lexists(path) != (name in self.scanned[directory][1]):
+            return None if self._is_ignored(path) else path
+        return path if self._is_new(path) and os.path.isfile(path) else None
 
     def sweep(self, only: Container[str] | None = None) -> list[str]:
         """Look at everything (or what is in *only* these directories); the paths that changed. About 1 µs an input."""
@@ -203,9 +218,10 @@ class Inputs:
             changed += [join(directory, stem) for stem in stems]
             if not stems:
                 self._equal[directory] = seen
-        for directory, (before, modules) in self.scanned.items():
+        for directory, (before, names) in self.scanned.items():
             if stamp(directory) != before:
-                changed += [join(directory, name) for name in sorted(list_modules(directory) - modules)]
+                found = list_ending(directory, self._kinds[directory])
+                changed += [join(directory, name) for name in sorted(found ^ names)]
         if any(stamp(directory) != before for directory, before in self._trees.items()):
             changed += self.search()
         return changed
@@ -230,24 +246,45 @@ class Inputs:
                     self.hashes[path] = content
                 yield path
 
+    def _stamp(self, path: str) -> Stamp | None:
+        seen = self.files[path] = stamp(path)
+        self._young.pop(path, None)
+        if is_young(seen) and (content := digest(path)) is not None:
+            self._young[path] = content
+        return seen
+
     def _file_changed(self, path: str) -> bool:
         before, now = self.files[path], stamp(path)
         if now == before:
-            return False
-        known = self.hashes.get(path)
+            return path in self._young and self._changed_within_tick(path)
+        known, young = self.hashes.get(path), is_young(now)
         # Stamped before and after it is hashed: a save in between must not become the baseline.
         if now is not None and known is not None and digest(path) == known and stamp(path) == now:
             self.files[path] = now
+            if young:
+                self._young[path] = known
             return False
         return True
 
-    def _is_new(self, directory: str, name: str, path: str) -> bool:
-        """Whether *path* would be a new module of a scanned directory, or a new match of a glob."""
-        if directory in self.scanned and name.endswith(_SUFFIXES) and name not in self.scanned[directory][1]:
-            return not self._is_ignored(path)
+    def _changed_within_tick(self, path: str) -> bool:
+        """Another content under a stamp that was young when it was taken. Not for other stamps: what is back there now
+        may have been away when the application read it."""
+        young = is_young(self.files[path])
+        if digest(path) != self._young[path]:
+            return True
+        if not young:
+            del self._young[path]
+        return False
+
+    def _is_new(self, path: str) -> bool:
+        """Whether *path* would be a new match of a glob."""
         if path in self.files:
             return False
         return any(glob.fullmatch(path) for glob in self._globs.values()) and not self._is_ignored(path)
+
+    def _is_listed(self, directory: str, name: str) -> bool:
+        """Whether *name* is of those that somebody looked for in a listing of *directory*."""
+        return name.endswith(self._kinds.get(directory, ()))
 
     def _list(self, directory: str) -> tuple[Stamp | None, Listing]:
         """What is in *directory*, read again only if it changed since the last time."""
@@ -258,6 +295,11 @@ class Inputs:
         if known is None or known[0] != now:
             known = self._listings[directory] = (now, list_importable(directory))
         return known
+
+    def _look_at(self, path: str) -> None:
+        self._observe(os.path.dirname(path))
+        if os.path.islink(path):
+            self._follow(path)
 
     def _enter(self, directory: str) -> None:
         self._observe(directory)
@@ -275,22 +317,37 @@ def join(directory: str, name: str) -> str:
 def stem_of(name: str) -> str:
     """The module name an entry could be imported as; "" for one that cannot be."""
     stem, dot, _ = name.partition(".")
-    return stem if not dot or name[len(stem) :] in _SUFFIXES else ""
+    return stem if not dot or name[len(stem) :] in MODULES else ""
 
 
 def list_importable(directory: str) -> Listing:
-    """What could be imported from *directory*; empty if it cannot be read."""
+    """What could be imported from *directory*; empty if it cannot be read.
+
+    A FIFO, a directory or a broken link of a module's name is passed over, as imports do, so that the file that takes
+    its place is news.
+    """
     found: dict[str, set[str]] = {}
-    for name in _names(directory):
-        stem = stem_of(name)
-        if stem:
-            found.setdefault(stem, set()).add(name)
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                stem = stem_of(entry.name)
+                if stem and _is_importable(entry, stem):
+                    found.setdefault(stem, set()).add(entry.name)
+    except OSError:
+        pass
     return {stem: frozenset(names) for stem, names in found.items()}
 
 
-def list_modules(directory: str) -> frozenset[str]:
-    """The module files in *directory*: without its directories, of which a log's or a cache's may come and go."""
-    return frozenset(name for name in _names(directory) if name.endswith(_SUFFIXES) and stem_of(name))
+def _is_importable(entry: os.DirEntry[str], stem: str) -> bool:
+    try:
+        return entry.is_dir() if entry.name == stem else entry.is_file()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def list_ending(directory: str, suffixes: tuple[str, ...] = MODULES) -> frozenset[str]:
+    """The names in *directory* that end so: not all its directories, of which a log's or a cache's may come and go."""
+    return frozenset(name for name in _names(directory) if name.endswith(suffixes))
 
 
 def _names(directory: str) -> list[str]:

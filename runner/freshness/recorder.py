@@ -2,8 +2,9 @@
 
     look-ups   a finder that stands first, finds nothing, and notes who looked for what, where
     sources    SourceFileLoader.get_code, the one place through which all source modules come: path hooks, editable
-               installs and spec_from_file_location alike (a finder alone would miss the last two)
-    the rest   an audit hook: extension modules, zip archives, and the files the application opens while it is imported
+               installs and spec_from_file_location alike (a finder alone would miss the last two); so for modules that
+               are a .pyc without a source
+    the rest   an audit hook: extension modules, and the files the application opens while it is imported
 
 Laws: a note comes before the read, so the stamp can only be older than what was read, never newer. After the import
 (`settle`) only modules are noted, no longer data files: what an application reads while it works is its own affair.
@@ -16,9 +17,11 @@ from __future__ import annotations
 import contextlib
 import importlib.machinery
 import os
+import site
 import sys
 import sysconfig
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, ModuleType
 from typing import Any
@@ -27,6 +30,8 @@ from runner.freshness.bytecode import Bytecode
 from runner.freshness.inputs import Inputs
 
 _UNSTABLE = ("/proc/", "/sys/", "/dev/")
+_DISTRIBUTIONS = (".dist-info", ".egg-info")
+_TICK = 0.01
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -43,6 +48,7 @@ class Recorder:
         self._inputs = inputs
         self._bytecode = bytecode
         self._data = True
+        self._began = _process_began()
         self._own = threading.local()
         self._places: dict[str, bool] = {}
         self._written: set[str] = set()
@@ -55,6 +61,11 @@ class Recorder:
         """Begin to note. Cannot be undone: Python keeps audit hooks for the life of a process."""
         for module in list(sys.modules.values()):
             self._note_loaded(module)
+        for directory in _site_directories():
+            self._inputs.add_scan(directory, (".pth",))
+            for name in sorted(self._inputs.scanned[directory][1]):
+                if name.endswith(".pth"):
+                    self._note_past(os.path.join(directory, name))
         recorder = self
 
         def get_code(loader: importlib.machinery.SourceFileLoader, name: str) -> CodeType:
@@ -63,7 +74,14 @@ class Recorder:
             with recorder._own_reads():
                 return recorder._bytecode.load(path, loader)
 
+        sourceless = importlib.machinery.SourcelessFileLoader.get_code
+
+        def get_compiled(loader: importlib.machinery.SourcelessFileLoader, name: str) -> CodeType | None:
+            recorder._begin(name, loader.get_filename(name))
+            return sourceless(loader, name)
+
         importlib.machinery.SourceFileLoader.get_code = get_code  # type: ignore[method-assign, assignment]
+        importlib.machinery.SourcelessFileLoader.get_code = get_compiled  # type: ignore[method-assign, assignment]
         sys.meta_path.insert(0, _Lookups(self))
         sys.addaudithook(self._audit)
 
@@ -105,24 +123,31 @@ class Recorder:
         self._inputs.add_file(os.path.abspath(path))
 
     def _note_loaded(self, module: ModuleType) -> None:
-        """What the interpreter itself had imported before us can only be stamped now; it changes with the machine."""
         path = getattr(module, "__file__", None)
         if type(path) is str and not module.__name__.startswith("runner"):
-            self._inputs.add_file(os.path.abspath(path))
+            self._note_past(os.path.abspath(path))
+
+    def _note_past(self, path: str) -> None:
+        """What the interpreter itself had read before us can only be stamped now; a save since then is a change."""
+        self._inputs.add_file(path)
+        seen = self._inputs.files.get(path)
+        if seen is not None and self._began <= seen.ctime_ns <= time.time_ns():
+            self._inputs.files[path] = None
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         # Every event of the process passes here, so the common case leaves after a few comparisons.
         if event == "open":
             path, mode, flags = arguments
-            # io.open_code, which zipimport and SourcelessFileLoader use, is the only caller that opens with no flags.
-            if (self._data or flags == 0) and type(path) is str and not self._is_own():
-                self._opened(path, mode, flags)
+            if self._data and isinstance(path, str | bytes) and not self._is_own():
+                self._opened(os.fsdecode(path), mode, flags)
         elif event == "import":
-            if type(arguments[1]) is str:
-                self._note(arguments[1])
+            name, path = arguments[:2]
+            if type(path) is str:
+                self._begin(name, path)  # a library, whose loading can end the process as well as any code
         elif self._data and not self._is_own():
             if event in ("os.rename", "os.remove", "os.truncate"):
-                self._written.update(os.path.abspath(path) for path in arguments if type(path) is str)
+                paths = (os.fsdecode(path) for path in arguments if isinstance(path, str | bytes))
+                self._written.update(os.path.abspath(path) for path in paths)
             elif event in ("os.listdir", "os.scandir"):
                 self._listed(arguments[0])
 
@@ -133,8 +158,9 @@ class Recorder:
             return
         if path.startswith(_UNSTABLE) or "/__pycache__/" in path:
             return
-        # Data of installed packages changes only together with their code, which is noted anyway.
-        if flags != 0 and path.startswith(self._libraries):
+        # Data of installed packages changes only together with their code, which is noted anyway; what says that they
+        # are installed (and which entry points they offer) is asked about packages without any code in memory, too.
+        if path.startswith(self._libraries) and not os.path.dirname(path).endswith(_DISTRIBUTIONS):
             return
         with self._own_reads():
             if not os.path.isdir(path):
@@ -142,10 +168,13 @@ class Recorder:
 
     def _listed(self, directory: object) -> None:
         # Frames: this method, the hook, and whoever lists. The import system itself lists every directory of sys.path.
-        if "importlib" in sys._getframe(2).f_code.co_filename:
-            return
-        path = os.path.abspath("." if directory is None else directory) if isinstance(directory, str | None) else ""
-        if path and not f"{path}/".startswith((*self._libraries, *_UNSTABLE)):
+        lister = sys._getframe(2).f_code.co_filename
+        directory = "." if directory is None else directory
+        path = os.path.abspath(os.fsdecode(directory)) if isinstance(directory, str | bytes) else ""
+        if path and "importlib/metadata" in lister:
+            with self._own_reads():
+                self._inputs.add_scan(path, _DISTRIBUTIONS)
+        elif path and "importlib" not in lister and not f"{path}/".startswith((*self._libraries, *_UNSTABLE)):
             with self._own_reads():
                 self._inputs.add_scan(path)
 
@@ -172,3 +201,23 @@ class _Lookups:
         """See importlib.abc.MetaPathFinder."""
         with self._recorder._own_reads():
             self._recorder.look_up(name.rpartition(".")[2], list(sys.path if path is None else path))
+
+
+def _site_directories() -> list[str]:
+    """Where the interpreter looked for .pth files when it began."""
+    places = [*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])]
+    return [place for place in dict.fromkeys(places) if place in sys.path]
+
+
+def _process_began() -> int:
+    """The wall-clock time in nanoseconds at which this process was started, or a little before; never if unknown.
+
+    A time of the kernel's, whose change times may lag by one of its ticks. proc_pid_stat(5), field 22.
+    """
+    try:
+        with open("/proc/self/stat", encoding="utf-8", errors="replace") as file:
+            ticks = int(file.read().rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return sys.maxsize
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    return int((time.time() - age - _TICK) * 1e9)

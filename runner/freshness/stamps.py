@@ -3,20 +3,28 @@
 A stamp is compared with `!=`, never with `>`: restoring an older file is a change too. The change time is in it because
 no tool can set it back, inode and device because a rename over the path leaves size and times as they please.
 
-Laws: one stat a stamp; a file that cannot be looked at is absent (None), and absent is a state like any other.
+Laws: one stat a stamp; a file that cannot be looked at is absent (None), and absent is a state like any other; equal
+stamps prove nothing as long as they are young (`is_young`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
 import signal
+import stat
+import time
 from typing import NamedTuple
 
 HASHED = 4 << 20
 """Bytes up to which a content is worth hashing to tell `touch` from a change."""
+
+TICK = 20_000_000
+"""Nanoseconds within which two changes of a file may get the same times: the clock that stamps them stands still
+between two ticks of the kernel, up to 10 ms apart; on some file systems since Linux 6.13 it does not."""
 
 
 class Stamp(NamedTuple):
@@ -39,14 +47,29 @@ def stamp(path: str) -> Stamp | None:
     return Stamp(seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_nlink)
 
 
+def is_young(seen: Stamp | None) -> bool:
+    """Whether the file could be changed once more without a change of *seen*, which has just been taken."""
+    # After the clock was set back nobody knows, until it has caught up.
+    return seen is not None and time.time_ns() < seen.ctime_ns + TICK
+
+
 def digest(path: str) -> bytes | None:
     """A hash of the content; None if it cannot be read or is larger than HASHED."""
     try:
-        with open(path, "rb", opener=_open_regular) as file:
-            content = file.read(HASHED + 1)
+        content = read(path, HASHED + 1)
     except (OSError, ValueError):
         return None
     return hash_bytes(content) if len(content) <= HASHED else None
+
+
+def read(path: str, size: int = -1) -> bytes:
+    """The content (its first *size* bytes) of a regular file. Raises OSError, for anything else too, and ValueError.
+
+    What is opened under the name of a file need not be one: of a FIFO the open waits for a writer, the reading takes
+    what is meant for somebody else, and a device may have no end.
+    """
+    with open(path, "rb", opener=_open_regular) as file:
+        return file.read(size)
 
 
 def hash_bytes(content: bytes) -> bytes:
@@ -82,5 +105,8 @@ def being_written(path: str) -> bool | None:
 
 
 def _open_regular(path: str, flags: int) -> int:
-    # A FIFO under the name of a source file must not hang us: without O_NONBLOCK its open waits for a writer.
-    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return descriptor

@@ -13,6 +13,7 @@ Start at Watch.verdict. inotify(7).
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
@@ -21,8 +22,9 @@ from enum import Enum
 from typing import NamedTuple
 
 from runner.freshness.filesystems import Mounts
-from runner.freshness.inotify import ATTRIB, CREATE, ISDIR, LOST, MODIFY, MOVED_TO, Event, Inotify
+from runner.freshness.inotify import ATTRIB, CLOSE_WRITE, CREATE, ISDIR, LOST, MODIFY, MOVED_TO, Event, Inotify
 from runner.freshness.inputs import Additions, File, Inputs
+from runner.freshness.noise import Noise
 from runner.freshness.stamps import being_written, stamp
 
 WRITING = 2.0
@@ -60,15 +62,18 @@ class Watch:
     ) -> None:
         self.notes: list[str] = []
         self.swept: set[str] = set()
-        self.inputs = Inputs(self._observe, ignore)
+        self.inputs = Inputs(self._observe, ignore, self._follow)
         self.stale: tuple[str, ...] = ()
         self._mounts = Mounts()
         self._watched: set[str] = set()
         self._directories: dict[int, set[str]] = {}
         self._links: dict[str, set[str]] = {}
+        self._linked: set[str] = set()
+        self._above: set[str] = set()
         self._roots: dict[str, tuple[int, int] | None] = {}
         self._writing: dict[tuple[str, str], float] = {}
         self._vanished: dict[tuple[str, str], float] = {}
+        self._noise = Noise(self.inputs, self._directories, self._arm)
         self._sweep_due = False
         self._rearm_due = False
         self.inotify: Inotify | None = None
@@ -118,6 +123,8 @@ class Watch:
 
     def adopt(self, additions: Additions) -> None:
         """Take over what another process read. Events about it may have been passed over: look at everything next."""
+        for item in additions.items:
+            self._noise.end(os.path.dirname(item.path) if isinstance(item, File) else item.directory)
         self.inputs.adopt(additions)
         self.watch_inodes(item.path for item in additions.items if isinstance(item, File))
         self.doubt()
@@ -127,11 +134,18 @@ class Watch:
         self._sweep_due = True
 
     def prove(self) -> tuple[str, ...]:
-        """The import is over: what changed while it ran. Waits at most WRITING seconds for a writer inside an input."""
+        """The import is over: what changed while it ran.
+
+        Waits for a writer inside an input, until WRITING seconds after the change that it was read with: who stays for
+        longer has been waited for by the generation before.
+        """
         deadline = time.monotonic() + WRITING
-        recent = time.time_ns() - int(2 * WRITING * 1e9)
-        young = [path for path, seen in self.inputs.files.items() if seen is not None and seen.ctime_ns > recent]
-        while time.monotonic() < deadline and any(being_written(path) for path in young):
+        patience = int(WRITING * 1e9)
+        changes = ((path, seen.ctime_ns) for path, seen in self.inputs.files.items() if seen is not None)
+        young = [(path, at) for path, at in changes if at > time.time_ns() - patience]
+        while time.monotonic() < deadline and any(
+            time.time_ns() < at + patience and being_written(path) for path, at in young
+        ):
             time.sleep(0.001)
         while (verdict := self.verdict()).state is State.BUSY or (verdict.again and verdict.state is State.FRESH):
             time.sleep(max(0.0, min(0.005, (verdict.again or 0.0) - time.monotonic())))
@@ -166,6 +180,22 @@ class Watch:
         self._watched.add(directory)
         self._watch_links(directory)
         self._arm(directory)
+        self._watch_above(directory)
+
+    def _follow(self, path: str) -> None:
+        """A file that is a symbolic link is written where it leads to, and any step on the way there may be swapped."""
+        self._linked.add(path)
+        self._watch_links(path)
+        self._watch_entry(*os.path.split(os.path.realpath(path)))
+
+    def _watch_above(self, directory: str) -> None:
+        """A directory above that is renamed or removed takes what is below with it, without an event there."""
+        if self.inotify is None:
+            return
+        while (directory := os.path.dirname(directory)) not in self._above:
+            self._above.add(directory)
+            with contextlib.suppress(OSError):  # not ours to watch, or not there: then the nearest that is
+                self._directories.setdefault(self.inotify.watch_place(directory), set())
 
     def _arm(self, directory: str) -> None:
         if self.inotify is None:
@@ -213,7 +243,10 @@ class Watch:
         if event.mask & LOST:
             self._rearm_due = True
             return
-        for directory in self._directories.get(event.watch, ()):
+        if event.mask & ISDIR and event.mask & ATTRIB:
+            self._sweep_due = True  # who may enter a directory decides over all that is in it
+        concerns = False
+        for directory in tuple(self._directories.get(event.watch, ())):
             if not event.name:
                 directory, name = os.path.split(directory)  # a watch on the inode of a file, or the directory itself
             else:
@@ -221,13 +254,18 @@ class Watch:
             if name in self._links.get(directory, ()):
                 self._rearm_due = True
             if self.inputs.interesting(directory, name):
+                concerns = True
+                self._noise.end(directory)
                 self._look(directory, name, event.mask, changed)
             if event.mask & ISDIR and event.mask & (CREATE | MOVED_TO) and self.inputs.in_tree(directory):
                 changed += self.inputs.search()
+        if event.mask & (MODIFY | CLOSE_WRITE) and not concerns and self.inotify is not None:
+            self._noise.note(self.inotify, event.watch)
 
     def _look(self, directory: str, name: str, mask: int, changed: list[str]) -> None:
         entry = (directory, name)
-        if mask & (MODIFY | CREATE | MOVED_TO):
+        # Not after MOVED_TO: that save was complete, and whoever is inside now makes the next one.
+        if mask & (MODIFY | CREATE):
             inside = being_written(os.path.join(directory, name))
             # MODIFY without a writer comes of truncate(2); if nobody can tell, the writer's CLOSE_WRITE will.
             if inside or (inside is None and mask & MODIFY):
@@ -254,9 +292,14 @@ class Watch:
     def _rearm(self) -> None:
         """After lost events watches may be gone or lead elsewhere: set them again, then everything is looked at."""
         self._directories.clear()
+        self._above.clear()
+        self._noise.forget()
         for directory in list(self._watched):
             self._watch_links(directory)
             self._arm(directory)
+            self._watch_above(directory)
+        for path in self._linked:
+            self._follow(path)
         for directory in self._roots:
             self._arm_root(directory)
         self.watch_inodes()
@@ -264,15 +307,12 @@ class Watch:
     def _arm_root(self, directory: str) -> None:
         if self.inotify is None:
             return
-        while True:
-            try:
-                self._directories.setdefault(self.inotify.watch_place(directory), set())
-            except OSError as error:
-                if error.errno == errno.ENOENT:
-                    self._unwatchable(directory, error)
-            if directory == os.path.dirname(directory):
-                return
-            directory = os.path.dirname(directory)
+        try:
+            self._directories.setdefault(self.inotify.watch_place(directory), set())
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                self._unwatchable(directory, error)
+        self._watch_above(directory)
 
     def _moved_roots(self) -> list[str]:
         return [directory for directory, before in self._roots.items() if _identity(directory) != before]

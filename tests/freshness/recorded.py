@@ -14,7 +14,7 @@ from typing import NamedTuple
 from runner.freshness.bytecode import Bytecode
 from runner.freshness.inputs import Inputs
 from runner.freshness.recorder import Recorder
-from tests.support.runner_process import ROOT, environment
+from tests.support.runner_process import PYTHON, ROOT, environment
 
 
 class Recorded(NamedTuple):
@@ -27,11 +27,13 @@ class Recorded(NamedTuple):
     output: str
 
 
-def record(directory: Path, code: str, late: str = "", *, cache: Path | None = None) -> Recorded:
+def record(
+    directory: Path, code: str, late: str = "", *, cache: Path | None = None, python: Path = PYTHON
+) -> Recorded:
     """Run *code* as an import in *directory*, then *late* as a request."""
     order = {"directory": str(directory), "code": code, "late": late, "cache": str(cache) if cache else None}
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "tests.freshness.recorded"],
+        [str(python), "-P", "-m", "tests.freshness.recorded"],
         input=json.dumps(order), env=environment(), cwd=directory, capture_output=True, text=True, timeout=30,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

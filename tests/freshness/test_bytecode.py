@@ -105,6 +105,16 @@ def test_epoch_times(module: Path, seconds: int) -> None:
     assert load(module) == 1
 
 
+@pytest.mark.parametrize("seconds", [0, 1, 315_532_800, 315_619_200], ids=["0", "1", "1980", "a day later"])
+def test_epoch_times_and_a_later_pyc(module: Path, monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
+    """A time that every file is given fits every edit: no .pyc of such a source is believed, however young it is."""
+    os.utime(module, (seconds, seconds))
+    pyc = compiled(module)
+    monkeypatch.setattr(bytecode, "SETTLED", -3.0)
+    os.utime(pyc)
+    assert load(module) == 1
+
+
 def test_checked_hashes(module: Path) -> None:
     """A .pyc with the hash of its source is believed if the hash is right, and only then."""
     pyc = Path(py_compile.compile(str(module), invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH) or "")
@@ -128,6 +138,15 @@ def test_torn_pycs(module: Path, content: bytes) -> None:
     pyc = compiled(module)
     pyc.write_bytes(content)
     assert load(module) == 1
+
+
+def test_a_pyc_that_is_a_fifo(module: Path) -> None:
+    """Nobody waits for somebody to write into it."""
+    compiled = Path(importlib.util.cache_from_source(str(module)))
+    compiled.parent.mkdir(exist_ok=True)
+    os.mkfifo(compiled)
+    module.write_text("X = 7")
+    assert load(module) == 7
 
 
 def test_the_cache_is_by_content(module: Path, tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ class Drainer:
         self.word = mmap.mmap(-1, mmap.PAGESIZE)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.sock, self._theirs = ours, theirs
-        self.check = SharedCheck(watch, self.word, theirs)
+        self.told: list[tuple[str, ...]] = []
+        self.check = SharedCheck(watch, self.word, theirs, self.told.append)
         self.heard: list[bytes] = []
         self.say: Callable[[int], list[bytes]] = lambda number: [bytes([number, self.word[0]])]
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -78,19 +79,51 @@ def test_nothing_happened(drainer: Drainer) -> None:
 
 @pytest.mark.parametrize(("word", "stale"), [(Word.FRESH, False), (Word.STALE, True), (Word.KEPT, False)])
 def test_an_event_waits(drainer: Drainer, tmp_path: Path, word: Word, stale: bool) -> None:
-    """With something in the queue the drainer decides; one that was told to go on needs not ask."""
+    """With something in the queue the drainer decides, unless it has decided already: stale, or go on all the same."""
     (tmp_path / "noise").touch()
     drainer.word[0] = word
     assert drainer.check.stale() is stale
-    assert len(drainer.heard) == (word is not Word.KEPT)
+    assert len(drainer.heard) == (word is Word.FRESH)
 
 
-@pytest.mark.parametrize("word", [Word.BUSY, Word.STALE])
-def test_the_word_is_raised(drainer: Drainer, word: Word) -> None:
-    """With an empty queue and a raised word somebody else has read the event: ask."""
+@pytest.mark.parametrize("verdict", [Word.FRESH, Word.STALE])
+def test_the_drainer_is_at_it(drainer: Drainer, verdict: Word) -> None:
+    """With an empty queue and the word BUSY it has read an event and not judged it yet: ask."""
+    drainer.word[0] = Word.BUSY
+    drainer.say = lambda number: [bytes([number, verdict])]
+    assert drainer.check.stale() is (verdict is Word.STALE)
+    assert len(drainer.heard) == 1
+
+
+def test_what_is_stale_already_is_believed(drainer: Drainer) -> None:
+    """Nobody is asked: a generation never becomes fresh again, and its drainer may be gone."""
+    drainer.close()
+    drainer.word[0] = Word.STALE
+    assert drainer.check.stale()
+    assert drainer.heard == []
+
+
+@pytest.mark.parametrize(("word", "found"), [(Word.FRESH, True), (Word.BUSY, True), (Word.STALE, False)])
+def test_who_meets_a_change_first_has_found_it(drainer: Drainer, tmp_path: Path, word: Word, found: bool) -> None:
+    """Whoever comes when the word says STALE is not the first."""
+    (tmp_path / "noise").touch()
     drainer.word[0] = word
     drainer.say = lambda number: [bytes([number, Word.STALE])]
     assert drainer.check.stale()
+    assert drainer.check.found is found
+
+
+def test_the_second_look_of_the_same_worker_finds_nothing(drainer: Drainer, tmp_path: Path) -> None:
+    """The drainer has raised the word before it said "stale"."""
+    (tmp_path / "noise").touch()
+    drainer.word[0] = Word.BUSY
+
+    def judge(number: int) -> list[bytes]:
+        drainer.word[0] = Word.STALE
+        return [bytes([number, Word.STALE])]
+
+    drainer.say = judge
+    assert [(drainer.check.stale(), drainer.check.found) for _ in range(3)] == [(True, True), *[(True, False)] * 2]
 
 
 def test_the_queue_is_looked_at_before_the_word(watch: Watch) -> None:
@@ -110,7 +143,7 @@ def test_the_queue_is_looked_at_before_the_word(watch: Watch) -> None:
     watch.inotify = Queue()   # type: ignore[assignment]
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        assert not SharedCheck(watch, Spy(-1, mmap.PAGESIZE), theirs).stale()
+        assert not SharedCheck(watch, Spy(-1, mmap.PAGESIZE), theirs, print).stale()
     assert seen == ["queue", "word"]
 
 
@@ -119,8 +152,10 @@ def test_a_dead_drainer(drainer: Drainer, tmp_path: Path) -> None:
     drainer.close()
     (tmp_path / "noise").touch()
     assert not drainer.check.stale()
+    assert drainer.told == []
     edit(tmp_path / "a.py", "X = 2\n")
     assert drainer.check.stale()
+    assert drainer.told == [(str(tmp_path / "a.py"),)], "somebody has to build what is newer"
 
 
 def test_a_silent_drainer(drainer: Drainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,8 +259,9 @@ def test_who_drains_by_himself(watch: Watch, tmp_path: Path) -> None:
     (tmp_path / "noise").touch()
     assert not check.stale()
     edit(tmp_path / "a.py", "X = 2\n")
+    # Whether a sibling has met the change before cannot be known.
+    assert [(check.stale(), check.found) for _ in range(2)] == [(True, False), (True, False)]
     assert check.seems_stale()
-    assert check.stale()
     assert told == [(str(tmp_path / "a.py"),)]
     check.keep()
     assert not check.stale()
@@ -245,3 +281,4 @@ def test_without_reload_nothing_is_stale() -> None:
     """`--reload off` asks nobody."""
     assert not Unchecked().stale()
     assert not Unchecked().seems_stale()
+    assert not Unchecked().found

@@ -67,6 +67,12 @@ def test_worktrees_and_submodules(tree: Path, tmp_path: Path) -> None:
     assert not git.wait(str(tree / "src"), 0.01)
 
 
+def test_a_git_file_that_is_a_fifo(tree: Path) -> None:
+    """Nobody waits for somebody to write into it."""
+    os.mkfifo(tree / "src" / ".git")
+    assert next(git.places(str(tree / "src"))) == str(tree / ".git")
+
+
 @pytest.mark.parametrize("content", [b"", b"gitdir", b"\xff\xfe", b"other: place"])
 def test_a_git_file_that_is_none(tree: Path, content: bytes) -> None:
     """A `.git` that is something else is passed over."""

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from runner.freshness.inputs import Additions, File, Inputs, Lookup, list_importable, list_modules, stem_of
+from runner.freshness import inputs as module
+from runner.freshness import stamps
+from runner.freshness.inputs import Additions, File, Inputs, Lookup, list_ending, list_importable, stem_of
+from runner.freshness.stamps import Stamp
 
 
 @pytest.fixture
@@ -38,6 +41,57 @@ def test_the_directory_is_observed_before_the_stamp(tmp_path: Path) -> None:
     path = tmp_path / "a.py"
     inputs = Inputs(lambda directory: (path.write_text("armed"), None)[1])
     inputs.add_file(str(path))
+    assert inputs.sweep() == []
+
+
+@pytest.fixture
+def tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system whose clock stands still, as others do for some milliseconds, and a TICK that knows it."""
+    real = stamps.stamp
+
+    def coarse(path: str) -> Stamp | None:
+        seen = real(path)
+        return seen and seen._replace(mtime_ns=10**18, ctime_ns=10**18)
+
+    monkeypatch.setattr(stamps, "TICK", 10**19)
+    monkeypatch.setattr(module, "stamp", coarse)
+
+
+@pytest.mark.usefixtures("tick")
+def test_two_saves_within_a_tick(inputs: Inputs, tmp_path: Path) -> None:
+    """A save of the same size so soon after the one that was read that all times are equal: a change all the same."""
+    path = tmp_path / "a.py"
+    path.write_text("1")
+    inputs.add_file(str(path))
+    assert inputs.sweep() == []
+    path.write_text("2")
+    hashed(inputs, path)
+    assert inputs.changed(str(tmp_path), "a.py") == str(path)
+    assert inputs.sweep() == [str(path)]
+
+
+@pytest.mark.usefixtures("tick")
+def test_a_save_within_the_tick_of_a_touch(inputs: Inputs, tmp_path: Path) -> None:
+    """The same where the stamp is that of a touch which was seen through by the hash."""
+    path = tmp_path / "a.py"
+    path.write_text("1")
+    hashed(inputs, path)
+    seen = inputs.files[str(path)]
+    assert seen is not None
+    inputs.files[str(path)] = seen._replace(ctime_ns=0)
+    assert inputs.sweep() == []
+    path.write_text("2")
+    assert inputs.sweep() == [str(path)]
+
+
+def test_an_old_stamp_costs_no_reading(inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stamp that was young is proven by content once it is old, and from then on by itself."""
+    path = tmp_path / "a.py"
+    path.write_text("1")
+    inputs.add_file(str(path))
+    monkeypatch.setattr(stamps, "TICK", 0)
+    assert inputs.sweep() == []
+    monkeypatch.setattr(module, "digest", lambda path: pytest.fail("read again"))
     assert inputs.sweep() == []
 
 
@@ -172,6 +226,27 @@ def test_a_scanned_directory(inputs: Inputs, tmp_path: Path) -> None:
     assert inputs.changed(str(tmp_path), "plug.py") == inputs.sweep()[0] == str(tmp_path / "plug.py")
 
 
+def test_a_scanned_module_goes(inputs: Inputs, tmp_path: Path) -> None:
+    """Who listed a directory saw what is gone now, whether it was imported or not."""
+    (tmp_path / "plug.py").touch()
+    inputs.add_scan(str(tmp_path))
+    (tmp_path / "plug.py").unlink()
+    assert inputs.interesting(str(tmp_path), "plug.py")
+    assert inputs.changed(str(tmp_path), "plug.py") == inputs.sweep()[0] == str(tmp_path / "plug.py")
+
+
+def test_a_directory_is_scanned_twice(inputs: Inputs, tmp_path: Path) -> None:
+    """For one kind of names and then for another: each counts from its own listing on."""
+    inputs.add_scan(str(tmp_path), (".pth",))
+    (tmp_path / "a.py").touch()
+    assert inputs.sweep() == []
+    inputs.add_scan(str(tmp_path))
+    assert inputs.sweep() == []
+    (tmp_path / "b.pth").touch()
+    (tmp_path / "c.py").touch()
+    assert inputs.sweep() == [str(tmp_path / "b.pth"), str(tmp_path / "c.py")]
+
+
 def test_additions_travel(tmp_path: Path) -> None:
     """What one process read late another adopts with the first one's eyes: a change since then is a change."""
     there, here = Inputs(), Inputs()
@@ -248,9 +323,30 @@ def test_listings(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     (tmp_path / "pkg").mkdir()
     assert list_importable(str(tmp_path)) == {"a": {"a.py", "a.pyc"}, "app": {"app.py"}, "pkg": {"pkg"}}
-    assert list_modules(str(tmp_path)) == {"a.py", "a.pyc", "app.py"}
+    assert list_ending(str(tmp_path)) == {"a.py", "a.pyc", "app.py"}
     assert list_importable(str(tmp_path / "none")) == {}
     assert Lookup("d", "s", frozenset()).names == frozenset()
+
+
+def test_what_is_no_file_is_no_module(tmp_path: Path) -> None:
+    """A FIFO, a directory, a link to nothing or to itself cannot be imported under a module's name."""
+    os.mkfifo(tmp_path / "fifo.py")
+    (tmp_path / "directory.py").mkdir()
+    (tmp_path / "nothing.py").symlink_to("nowhere")
+    (tmp_path / "itself.py").symlink_to("itself.py")
+    (tmp_path / "plain").touch()
+    assert list_importable(str(tmp_path)) == {}
+
+
+def test_a_linked_file_is_followed(tmp_path: Path) -> None:
+    """Whoever watches is told of a file that is a symbolic link before it is stamped, and of no other."""
+    followed: list[str] = []
+    (tmp_path / "real.py").touch()
+    (tmp_path / "link.py").symlink_to("real.py")
+    followed_first = Inputs(follow=lambda path: followed.append(path) if path not in followed_first.files else None)
+    followed_first.add_file(str(tmp_path / "link.py"))
+    followed_first.add_file(str(tmp_path / "real.py"))
+    assert followed == [str(tmp_path / "link.py")]
 
 
 @pytest.mark.parametrize("newest_first", [False, True])

@@ -7,6 +7,7 @@ from zipfile import ZipFile
 import pytest
 
 from tests.freshness.recorded import record
+from tests.support.installation import install
 from tests.support.project import project
 
 EDITABLE = """
@@ -87,6 +88,17 @@ def test_sourceless_modules(place: Path) -> None:
     (place / "bare.py").unlink()
     seen = record(place, "import bare; print(bare.X)")
     assert (seen.output, "bare.pyc" in seen.files) == ("1\n", True)
+
+
+def test_late_modules_without_a_source(place: Path) -> None:
+    """A .pyc that is a module itself, and a zip archive, are inputs too when a request imports them."""
+    project(place, {"bare.py": "X = 1"})
+    record(place, "import py_compile; py_compile.compile('bare.py', 'bare.pyc')")
+    (place / "bare.py").unlink()
+    with ZipFile(place / "lib.zip", "w") as archive:
+        archive.writestr("zipped.py", "X = 1")
+    seen = record(place, "import sys", late="sys.path.append('lib.zip'); import bare, zipped")
+    assert {"bare.pyc", "lib.zip"} <= seen.late
 
 
 def test_failed_look_ups(place: Path) -> None:
@@ -179,3 +191,43 @@ def test_loaders_with_code_of_their_own(place: Path, tmp_path: Path) -> None:
 def _is_shared(name: str) -> bool:
     directory = Path(sysconfig.get_config_var("DESTSHARED") or "/nowhere")
     return (directory / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}").exists()
+
+
+def test_what_the_interpreter_read_at_its_start(place: Path, tmp_path: Path) -> None:
+    """The .pth files of its site-packages are files of the application, and a new one is a change."""
+    installation = install(tmp_path / "venv")
+    (installation.packages / "it.pth").write_text("/nowhere\n")
+    seen = record(place, "", python=installation.python)
+    assert str(installation.packages / "it.pth") in seen.files
+    added = f"open({str(installation.packages / 'new.pth')!r}, 'w').close()"
+    assert str(installation.packages / "new.pth") in record(place, "", added, python=installation.python).changed
+
+
+def test_what_changed_since_the_interpreter_began(place: Path, tmp_path: Path) -> None:
+    """A .pth file that is younger than the process may have been read before it was saved: that counts as changed."""
+    installation = install(tmp_path / "venv")
+    (installation.packages / "it.pth").write_text("import os; os.utime(os.path.join(sitedir, 'it.pth'))\n")
+    assert str(installation.packages / "it.pth") in record(place, "", python=installation.python).changed
+
+
+@pytest.mark.parametrize("where", ["site-packages", "project"])
+def test_distributions(place: Path, tmp_path: Path, where: str) -> None:
+    """What tells of installed distributions is noted where it is asked for, and a new distribution is a change."""
+    installation = install(tmp_path / "venv")
+    packages = installation.packages if where == "site-packages" else place
+    project(packages, {"red-1.dist-info/METADATA": "Name: red", "red-1.dist-info/entry_points.txt": "[shop]\nit = os"})
+    code = "from importlib.metadata import entry_points; print(*entry_points(group='shop'))"
+    late = f"import os; os.mkdir({str(packages / 'blue-1.dist-info')!r}); os.mkdir({str(packages / 'blue.data')!r})"
+    seen = record(place, code, late, python=installation.python)
+    assert "os" in seen.output
+    assert {path.rpartition("/")[2] for path in seen.files} >= {"entry_points.txt"}
+    assert [name for path in seen.changed if "blue" in (name := path.rpartition("/")[2])] == ["blue-1.dist-info"]
+
+
+def test_names_as_bytes(place: Path) -> None:
+    """A file or directory that is named by bytes is noted like any other, and so is what is written so."""
+    project(place, {"data": "1", "own": "1"})
+    code = "import os; open(b'data').close(); open(b'own').close(); open(b'own', 'w').close(); os.listdir(b'.')"
+    seen = record(place, code, "open('new.py', 'w').close()")
+    assert {"data", "own"} <= seen.files
+    assert seen.changed == ["new.py"]

@@ -13,8 +13,8 @@ import pytest
 from runner.freshness import watch as module
 from runner.freshness.inotify import Inotify
 from runner.freshness.watch import VANISHED, WRITING, State, Watch
-from tests.freshness.watched import settled, verdicts, watching
-from tests.support.project import edit, replace
+from tests.freshness.watched import quieted, settled, verdicts, watching
+from tests.support.project import edit, project, replace
 
 
 @pytest.fixture
@@ -100,13 +100,20 @@ NO_CHANGES: dict[str, Callable[[Path], object]] = {
     "read": lambda place: (place / "a.py").read_text(),
     "a hard link elsewhere": lambda place: os.link(place / "a.py", place.parent / "linked.py"),
 }
+WAYS = ("inotify", "quieted", "sweep")
+
+
+def watching_by(way: str, place: Path) -> Watch:
+    """A Watch that hears of changes in that way: "inotify", "quieted" (of inputs and names alone) or "sweep"."""
+    watch = watching(place, watch=Watch(inotify=way != "sweep"))
+    return quieted(watch, place) if way == "quieted" else watch
 
 
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("inotify", [True, False], ids=["inotify", "sweep"])
-def test_changes(place: Path, change: str, inotify: bool) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_changes(place: Path, change: str, way: str) -> None:
     """Each of these makes the generation stale, and says which path it was."""
-    watch = watching(place, watch=Watch(inotify=inotify))
+    watch = watching_by(way, place)
     CHANGES[change](place)
     assert watch.pending()
     assert settled(watch) is State.STALE
@@ -114,13 +121,25 @@ def test_changes(place: Path, change: str, inotify: bool) -> None:
 
 
 @pytest.mark.parametrize("change", NO_CHANGES)
-@pytest.mark.parametrize("inotify", [True, False], ids=["inotify", "sweep"])
-def test_no_changes(place: Path, change: str, inotify: bool) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_no_changes(place: Path, change: str, way: str) -> None:
     """None of these does, whatever the queue says."""
-    watch = watching(place, watch=Watch(inotify=inotify))
+    watch = watching_by(way, place)
     NO_CHANGES[change](place)
     assert settled(watch) is State.FRESH
-    assert watch.pending() is not inotify
+    assert watch.pending() is (way == "sweep")
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("before", NO_CHANGES)
+def test_changes_after_no_changes(place: Path, before: str, change: str) -> None:
+    """Whatever a quieted directory has seen before, and however it listens now, a change is a change."""
+    watch = watching_by("quieted", place)
+    NO_CHANGES[before](place)
+    assert settled(watch) is State.FRESH
+    CHANGES[change](place)
+    assert watch.pending()
+    assert settled(watch) is State.STALE
 
 
 def test_stale_is_final(place: Path) -> None:
@@ -170,6 +189,15 @@ def test_a_new_file_beside_the_writer(place: Path) -> None:
         assert watch.verdict().state is State.STALE
 
 
+@pytest.mark.parametrize("save", [edit, replace])
+def test_a_writer_inside_after_a_complete_save(place: Path, save: Callable[[Path, str], None]) -> None:
+    """Whoever writes the version after the next does not make the present code right again."""
+    watch = watching(place)
+    save(place / "a.py", "X = 2\n")
+    with (place / "a.py").open("w"):
+        assert watch.verdict().state is State.STALE
+
+
 def test_removed_for_a_moment(place: Path) -> None:
     """A file that vanished leaves the answer open for VANISHED seconds; if it is back by then nothing happened."""
     assert VANISHED <= 0.02
@@ -199,6 +227,19 @@ def test_proof_waits_for_a_writer(place: Path) -> None:
         watch.inputs.add_file(f"{place}/a.py")   # read, and empty
         writer.stdin.close()
         assert watch.prove() == (f"{place}/a.py",)
+
+
+def test_proof_does_not_wait_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer who has been inside for WRITING seconds by then is not waited for: what he has written counts."""
+    with (place / "a.py").open("w") as file:
+        watch = Watch()
+        watch.inputs.add_file(f"{place}/a.py")
+        seen = watch.inputs.files[f"{place}/a.py"]
+        assert seen is not None
+        watch.inputs.files[f"{place}/a.py"] = seen._replace(ctime_ns=seen.ctime_ns - int(WRITING * 1e9))
+        monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("it waited"))
+        watch.prove()
+        file.write("#")
 
 
 def test_proof_finds_what_has_no_event(place: Path) -> None:
@@ -291,3 +332,19 @@ def test_what_is_looked_at_costs_nothing(place: Path) -> None:
     assert watch.pending()
     assert watch.verdict().state is State.FRESH
     assert not watch.pending()
+
+
+def test_a_directory_that_may_not_be_entered(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory whose mode changes has everything in it looked at: what cannot be seen is as good as gone."""
+    project(place, {"pack/b.py": ""})
+    watch = watching(place, "pack/b.py")
+    (place / "pack").chmod(0o700)
+    swept: list[bool] = []
+
+    def sweep() -> list[str]:
+        swept.append(True)
+        return []
+
+    monkeypatch.setattr(watch.inputs, "sweep", sweep)
+    assert settled(watch) is State.FRESH
+    assert swept == [True]

@@ -68,6 +68,51 @@ def test_an_ancestor_is_renamed(tmp_path: Path, above: int) -> None:
     assert settled(watch) is State.STALE
 
 
+@pytest.mark.parametrize("above", ["x/y", "x"])
+def test_a_directory_above_data_is_replaced(tmp_path: Path, above: str) -> None:
+    """A file far below what is looked up or listed: a directory above it is replaced by one with other content."""
+    project(tmp_path, {"x/y/z/data": "1", "new/y/z/data": "2", "new/z/data": "2"})
+    watch = watching(tmp_path / "x" / "y" / "z", "data")
+    (tmp_path / above).rename(tmp_path / "old")
+    (tmp_path / "new").rename(tmp_path / above)
+    assert watch.pending()
+    assert settled(watch) is State.STALE
+
+
+@pytest.mark.parametrize("change", ["write", "rename", "link", "middle"])
+def test_a_file_that_is_a_link(tmp_path: Path, change: str) -> None:
+    """What it leads to is written, or renamed over; the link itself, or one in the middle, leads elsewhere."""
+    project(tmp_path, {"one/a.py": "X = 1", "two/a.py": "X = 22", "place/other": ""})
+    (tmp_path / "current").symlink_to("one")
+    (tmp_path / "place" / "a.py").symlink_to("../current/a.py")
+    watch = watching(tmp_path / "place")
+    match change:
+        case "write":
+            (tmp_path / "one" / "a.py").write_text("X = 33")
+        case "rename":
+            (tmp_path / "two" / "a.py").rename(tmp_path / "one" / "a.py")
+        case "link":
+            (tmp_path / "place" / "next").symlink_to("../two/a.py")
+            (tmp_path / "place" / "next").rename(tmp_path / "place" / "a.py")
+        case "middle":
+            swap(tmp_path)
+    assert watch.pending()
+    assert settled(watch) is State.STALE
+
+
+def test_a_link_that_led_elsewhere_for_a_while(tmp_path: Path) -> None:
+    """After a link was swapped to a file of the same content the new file is the one that is watched."""
+    project(tmp_path, {"one/a.py": "X = 1", "two/a.py": "X = 1"})
+    (tmp_path / "current").symlink_to("one")
+    (tmp_path / "a.py").symlink_to("current/a.py")
+    watch = watching(tmp_path)
+    swap(tmp_path)
+    assert settled(watch) is State.FRESH
+    (tmp_path / "two" / "a.py").write_text("X = 2")
+    assert watch.pending()
+    assert settled(watch) is State.STALE
+
+
 def test_a_busy_parent_is_of_no_interest(tmp_path: Path) -> None:
     """What happens beside the root fills no queue."""
     project(tmp_path / "root", {"a.py": ""})

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from runner.freshness.noise import NOISE
 from runner.freshness.watch import State, Verdict, Watch
 from tests.support.process import PATIENCE
 
@@ -18,6 +19,22 @@ def watching(directory: Path, *names: str, watch: Watch | None = None) -> Watch:
     made.watch_inodes()
     assert made.prove() == ()
     return made
+
+
+def quieted(watch: Watch, directory: Path) -> Watch:
+    """*watch*, after so much was written to a log in *directory* that it no longer listens to that."""
+    for _ in range(NOISE):
+        append(directory / "busy.log")
+        assert watch.verdict().state is State.FRESH
+    append(directory / "busy.log")
+    assert not watch.pending()
+    return watch
+
+
+def append(file: Path) -> None:
+    """Write a line to a log."""
+    with file.open("a") as log:
+        log.write("a request\n")
 
 
 def verdicts(watch: Watch) -> Iterator[Verdict]:
