@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import IO, NamedTuple, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 from runner.log import Log
 
@@ -26,13 +26,17 @@ class Answer(NamedTuple):
     body: bytes
 
 
+ELSEWHERE = Answer(0, [], b"")
+"""Not an answer: another process is to have this request, see Service.hold."""
+
+
 class Request:
     """One request, as any front hands it to any host.
 
     variables   CGI meta-variables, cleaned; e.g. {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": "/x", …}
     scheme      "http" or "https", as far as the web server can be believed
     body        a binary file at position 0, complete; None until the last byte arrived
-    began       monotonic seconds at which the head was complete
+    began       monotonic seconds at which the head was complete, in whichever process it was read first
     upgrade     the client asked for another protocol
     """
 
@@ -115,10 +119,18 @@ class Service(Protocol):
     marks: list[tuple[str, str]]
     """Headers that every answer carries (`--debug`: which generation gave it); usually none."""
     draining: bool
-    """No further request is wanted on any connection after its present one."""
+    """This process takes no further request: `part` with each connection after its present one."""
+    closing: bool
+    """Nor does another one: connections end after their present request."""
 
     def admit(self, request: Request) -> Answer | None:
-        """The head is complete: an Answer to give at once, or None for "go on and read the body"."""
+        """The head is complete: an Answer to give at once, None for "go on and read the body", or ELSEWHERE."""
+
+    def hold(self, connection: Any, request: Request, unread: bytes) -> None:
+        """Give *request*, which is to be answered ELSEWHERE, away with its connection. *unread*: its bytes so far."""
+
+    def part(self, connection: Any, unread: bytes) -> None:
+        """Give a connection away on which no request is under way; *unread*: bytes of the next one, mostly none."""
 
     def handle(self, exchange: Exchange) -> None:
         """The request is complete: have it answered."""

@@ -20,12 +20,11 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Protocol
 
-READ_SIZE = 65536
-HIGH_WATER = 65536
+READ_SIZE = HIGH_WATER = 65536
 """Bytes waiting in user space above which producers are asked to wait; the kernel holds about 200 KiB more."""
 LOW_WATER = 16384
 FLUSH = 30.0
-"""Seconds in which a peer must read some of our last bytes after close was asked for."""
+"""Seconds in which a peer must read some of our last bytes before the connection ends or moves."""
 LINGER = 2.0
 """Seconds of silence a peer may keep after our last byte; what it still sends is read and thrown away."""
 LONGEST_LINGER = 30.0
@@ -54,8 +53,11 @@ class Machine(Protocol):
     def lost(self) -> None:
         """The connection is gone; called once, whoever closed it."""
 
-    def retire(self) -> None:
-        """No further request is wanted: close if idle, else when the present one is answered."""
+    def rest(self) -> None:
+        """This connection comes from another process, where it was idle: the peer need say nothing for a while."""
+
+    def unread(self) -> bytes | None:
+        """What was read of a request that is not yet under way, mostly nothing; None: one is under way."""
 
 
 class _Nobody:
@@ -67,7 +69,11 @@ class _Nobody:
     def _hear(self) -> None:
         """See Machine."""
 
-    ended = drained = overdue = lost = retire = _hear
+    ended = drained = overdue = lost = rest = _hear
+
+    def unread(self) -> bytes | None:
+        """See Machine."""
+        return None
 
 
 _NOBODY = _Nobody()
@@ -77,12 +83,15 @@ class _Phase(Enum):
     OPEN = auto()
     FLUSHING = auto()  # close was asked for; the last bytes are on their way
     LINGERING = auto()  # our side is shut; reading what is still in the pipe
+    MOVING = auto()  # to be given away as soon as the last bytes have left
     CLOSED = auto()
 
 
 class Connection:
     """See the module. The opener sets `machine` before `open`.
 
+    place      the number of the listener it came through
+    held       monotonic seconds since when its present request waits for a process that may answer it; 0.0: it does not
     deadline   monotonic seconds at which `machine.overdue` is called; 0.0 for never
     buffered   bytes written but not yet taken by the kernel
     heard      a first byte has arrived
@@ -91,12 +100,16 @@ class Connection:
     """
 
     __slots__ = (
-        "_cut_off", "_fd", "_linger", "_loop", "_out", "_phase", "_reading", "_seen", "_waiting", "_writing",
-        "buffered", "connections", "deadline", "heard", "machine", "sock", "taken", "trouble",
+        "_cut_off", "_fd", "_linger", "_loop", "_move", "_out", "_phase", "_reading", "_seen", "_waiting", "_writing",
+        "buffered", "connections", "deadline", "heard", "held", "machine", "place", "sock", "taken", "trouble",
     )  # fmt: skip
 
-    def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop, connections: set[Connection]) -> None:
+    def __init__(
+        self, sock: socket.socket, loop: asyncio.AbstractEventLoop, connections: set[Connection], place: int = 0
+    ) -> None:
         self.sock = sock
+        self.place = place
+        self.held = 0.0
         self.machine: Machine
         self.connections = connections
         self.deadline = 0.0
@@ -114,6 +127,7 @@ class Connection:
         self._writing = False
         self._waiting = False
         self._linger = False
+        self._move: Callable[[socket.socket], None] | None = None
 
     def open(self) -> None:
         """Begin to read; the first bytes may be handled before this returns."""
@@ -121,6 +135,31 @@ class Connection:
         self._readable()
         if self._phase is _Phase.OPEN:
             self.resume_reading()
+
+    def go_on(self, unread: bytes, held: float) -> None:
+        """Begin where another process left off: it had read *unread*; if *held*, that is a whole head."""
+        self.connections.add(self)
+        self.heard = True
+        if unread:
+            self.held = held
+            self.machine.received(unread)
+            self.held = 0.0
+        else:
+            self.machine.rest()
+        if self._phase is _Phase.OPEN:
+            self.resume_reading()
+
+    def give(self, move: Callable[[socket.socket], None]) -> None:
+        """Read no more; call *move* with the socket once everything written has left, and forget the connection."""
+        if self._phase is _Phase.OPEN:
+            self.pause_reading()
+            self._phase = _Phase.MOVING
+            self._move = move
+            if self._out:
+                self._seen = self.taken
+                self.deadline = time.monotonic() + FLUSH
+            else:
+                self._moved()
 
     def poll(self) -> None:
         """Read what has arrived, if reading is wanted."""
@@ -212,14 +251,8 @@ class Connection:
     def abort(self) -> None:
         """Close now, whatever is still waiting."""
         if self._phase is not _Phase.CLOSED:
-            self.pause_reading()
-            self._stop_writing()
-            self._phase = _Phase.CLOSED
-            self._out.clear()
-            self.connections.discard(self)
+            machine = self._let_go()
             self.sock.close()
-            # Connection and machine know each other: left so, each closed pair would wait for the garbage collector.
-            machine, self.machine = self.machine, _NOBODY
             machine.lost()
 
     def overdue(self) -> None:
@@ -227,7 +260,7 @@ class Connection:
         self.deadline = 0.0
         if self._phase is _Phase.OPEN:
             self.machine.overdue()
-        elif self._phase is _Phase.FLUSHING and self.taken != self._seen:
+        elif self._phase in (_Phase.FLUSHING, _Phase.MOVING) and self.taken != self._seen:
             # A large answer on a slow line: as long as it moves, it is not cut.
             self._seen = self.taken
             self.deadline = time.monotonic() + FLUSH
@@ -262,8 +295,8 @@ class Connection:
             self.abort()
         elif not self._out:
             self._stop_writing()
-            if self._phase is _Phase.FLUSHING:
-                self._flushed()
+            if self._phase in (_Phase.FLUSHING, _Phase.MOVING):
+                (self._flushed if self._phase is _Phase.FLUSHING else self._moved)()
                 return
         if self._waiting and self.buffered <= LOW_WATER and self._phase is _Phase.OPEN:
             self._waiting = False
@@ -297,6 +330,23 @@ class Connection:
             self.abort()
             return
         self.resume_reading()
+
+    def _moved(self) -> None:
+        self._let_go()
+        if self._move is not None:
+            self._move(self.sock)
+        self.sock.close()
+
+    def _let_go(self) -> Machine:
+        """Out of the loop and out of the books; who spoke over it."""
+        self.pause_reading()
+        self._stop_writing()
+        self._phase = _Phase.CLOSED
+        self._out.clear()
+        self.connections.discard(self)
+        # They know each other: left so, each closed pair would wait for the garbage collector.
+        machine, self.machine = self.machine, _NOBODY
+        return machine
 
     def _start_writing(self) -> None:
         if not self._writing:

@@ -21,7 +21,7 @@ from runner.front.connection import Connection
 from runner.front.exchange import BaseExchange
 from runner.front.limits import Limits
 from runner.front.variables import Rules, content_length, note_length
-from runner.request import Answer, Request, Service
+from runner.request import ELSEWHERE, Answer, Request, Service
 from runner.wire import fastcgi as wire
 from runner.wire import records
 from runner.wire.headers import Block
@@ -58,6 +58,8 @@ class FastCGIFront:
                 case wire.Head():
                     # Nearly every GET comes whole in one read; what cannot have a body needs no place for one.
                     self._begin(event, whole=len(events) == 2 and type(events[1]) is wire.BodyEnd)
+                    if self._connection.closed:
+                        return
                 case wire.Body():
                     self._collect(event.data)
                 case wire.BodyEnd():
@@ -103,20 +105,24 @@ class FastCGIFront:
         elif self._body is not None:
             self._body.close()
 
-    def retire(self) -> None:
-        """No further request is wanted: an idle connection is closed, a busy one when it has answered.
+    def rest(self) -> None:
+        """See connection.Machine."""
+        self._arriving = False
+        self._connection.expect(self._limits.idle)
 
-        Busy begins with the first byte: the web server will not send a POST again that was hung up on.
-        """
-        if self._request is None and self._wire.between:
-            self._connection.close(linger=True)
+    def unread(self) -> bytes | None:
+        """See connection.Machine."""
+        return self._wire.unread if self._request is None else None
 
     def _begin(self, head: wire.Head, *, whole: bool) -> None:
         now = time.monotonic()
         try:
             variables, scheme = self._rules.clean(head.params)
-            request = self._request = Request(variables, scheme, now)
+            request = self._request = Request(variables, scheme, self._connection.held or now)
             answer = self._service.admit(request)
+            if answer is ELSEWHERE:
+                self._service.hold(self._connection, request, self._wire.unread)
+                return
             whole = whole and "CONTENT_LENGTH" not in variables
             if answer is None and not whole:
                 self._body = Body(content_length(variables), self._limits.max_body)
@@ -178,9 +184,12 @@ class FastCGIFront:
         body_read = self._wire.body_ended
         self._request = self._exchange = self._body = None
         self._arriving = False
-        if not keep or self._wire.must_close or (self._service.draining and self._wire.between):
+        if not keep or self._wire.must_close or (self._service.closing and self._wire.between):
             # Unread STDIN would turn the close into a reset that can overtake the answer.
             self._connection.close(linger=not body_read)
+            return
+        if self._service.draining and not self._service.closing:
+            self._service.part(self._connection, self._wire.unread)
             return
         self._connection.expect(self._limits.idle if self._wire.between else self._limits.header_timeout)
         if self._wire.pending:

@@ -30,7 +30,7 @@ from runner.front.http_head import Head, find_end, parse_head
 from runner.front.http_peer import Local, Peer
 from runner.front.limits import Limits
 from runner.front.variables import Rules, note_length
-from runner.request import Answer, Request, Service
+from runner.request import ELSEWHERE, Answer, Request, Service
 from runner.wire.headers import Block
 
 AHEAD = 16384
@@ -116,20 +116,27 @@ class HTTPFront:
         elif self._body is not None:
             self._body.close()
 
-    def retire(self) -> None:
-        """No further request is wanted: an idle connection is closed, a busy one when it has answered."""
-        if self._request is None and not self._buffer:
-            self._connection.close(linger=True)
+    def rest(self) -> None:
+        """See connection.Machine."""
+        self._arriving = False
+        self._connection.expect(self._limits.keep_alive)
+
+    def unread(self) -> bytes | None:
+        """See connection.Machine."""
+        return bytes(self._buffer) if self._request is None else None
 
     def next(self, *, keep: bool) -> None:
         """The present request was answered: take the next one, or close."""
         read = self._framing is not None and self._framing.complete
         self._request = self._framing = self._body = self._exchange = None
         self._arriving = False
-        if not keep or self._service.draining:
+        if not keep or self._service.closing:
             # Who asked for the close sends no more; others may be sending, and a reset destroys the answer.
             silent = self._ended or (read and not self._keep and not self._buffer)
             self._connection.close(linger=not silent)
+            return
+        if self._service.draining:
+            self._service.part(self._connection, bytes(self._buffer))
             return
         self._connection.expect(self._limits.keep_alive)
         if self._paused:
@@ -175,7 +182,7 @@ class HTTPFront:
     def _begin(self, raw: bytes, head: Head) -> None:
         variables = head.variables
         self._keep = head.keep
-        request = self._request = Request(variables, "http", time.monotonic())
+        request = self._request = Request(variables, "http", self._connection.held or time.monotonic())
         framing = self._framing = Framing(raw, head.length)
         self._peer.describe(variables)
         if variables["PATH_INFO"] == "*":
@@ -183,7 +190,12 @@ class HTTPFront:
             return
         request.scheme = self._rules.complete(variables)
         answer = self._service.admit(request)
-        if answer is not None:
+        if answer is ELSEWHERE:
+            unread = raw + bytes(self._buffer)
+            self._request = self._framing = None
+            self._buffer.clear()
+            self._service.hold(self._connection, request, unread)
+        elif answer is not None:
             self._answer(request, answer)
         elif framing.complete:
             self._call(request, io.BytesIO())
@@ -297,7 +309,7 @@ class HTTPExchange(BaseExchange):
                 frame = b"Transfer-Encoding: chunked\r\n"
             else:
                 self._keep = False
-        if self.service.draining:
+        if self.service.closing:
             self._keep = False
         if not self._keep:
             frame += b"Connection: close\r\n"

@@ -1,8 +1,11 @@
-"""What becomes of a request that finds newer code on the disk (`--on-change redirect`).
+"""What becomes of a request that meets newer code on the disk.
 
-    POST                        finished by the code that has read it: a client may not send it twice by itself
-    Upgrade, CORS preflight     answered by the code at hand, and counted: neither follows a redirect
-    everything else             307 to the same URL; the next generation answers it
+    --on-change hold            another process has it: the next generation answers, nobody sees anything
+    --on-change redirect        only the request that *finds* the change:
+        POST                        finished by the code that has read it: a client may not send it twice by itself
+        Upgrade, CORS preflight     another process has it: neither follows a redirect
+        everything else             307 to the same URL; the next generation answers it
+                                every later one: another process has it, so nobody is redirected twice for one save
 
 Laws: pure; the redirect stays on this host whatever the URL looks like, and nobody may keep it.
 RFC 9110 section 15.4.8.
@@ -20,16 +23,18 @@ class Course(Enum):
     """The three ways out."""
 
     FINISH = auto()
-    EXEMPT = auto()
     REDIRECT = auto()
+    HAND_OVER = auto()
 
 
-def choose(request: Request) -> Course:
-    """Which way *request* takes."""
+def choose(request: Request, *, redirects: bool, found: bool) -> Course:
+    """Which way *request* takes. *redirects*: the mode is redirect; *found*: nobody had met the change before it."""
+    if not redirects or not found:
+        return Course.HAND_OVER
     if request.method == "POST":
         return Course.FINISH
     if request.upgrade or (request.method == "OPTIONS" and "HTTP_ORIGIN" in request.variables):
-        return Course.EXEMPT
+        return Course.HAND_OVER
     return Course.REDIRECT
 
 

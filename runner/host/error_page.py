@@ -53,7 +53,7 @@ class Failure:
 
     def answer(self, variables: dict[str, str], *, debug: bool, importing: bool = False) -> Answer:
         """The page for one request; *importing*: the failure is the application's import, not this request."""
-        if debug and _is_local(variables):
+        if debug and is_local(variables):
             hint = "<p>Save the corrected file and reload: nothing needs a restart.</p>" if importing else ""
             body = f"{hint}<pre>{html.escape(self.text)}</pre>"
             title = html.escape(self.summary[:200])
@@ -77,7 +77,8 @@ def where(error: BaseException) -> str:
     return f"{own[-1].filename}:{own[-1].lineno}" if own else ""
 
 
-def _is_local(variables: dict[str, str]) -> bool:
+def is_local(variables: dict[str, str]) -> bool:
+    """A browser on this machine asked for this machine by name."""
     peer = variables.get("REMOTE_ADDR", "")
     host = variables.get("HTTP_HOST", "").lower()
     name = host if host.endswith("]") else host.rpartition(":")[0] or host

@@ -18,14 +18,14 @@ import asyncio
 import contextlib
 import sys
 from asyncio import _set_running_loop
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import copy_context
 from types import TracebackType
 from typing import IO, Any
 
 from runner.errors import ClientGone, LocalProtocolError
 from runner.host.error_page import Failure
-from runner.host.timer import Timer
+from runner.host.timer import Clock
 from runner.log import Log, escape
 from runner.request import Answer, Exchange, Request
 from runner.wire.headers import parse_status
@@ -58,7 +58,7 @@ class FileWrapper:
 
 
 class Host:
-    """Calls one WSGI application. *debug*: show tracebacks to their author."""
+    """Calls one WSGI application. *debug*: show tracebacks to their author. *clocks* are told of each call."""
 
     def __init__(
         self,
@@ -67,12 +67,12 @@ class Host:
         *,
         threads: int,
         debug: bool,
-        timer: Timer | None = None,
+        clocks: Sequence[Clock] = (),
     ) -> None:
         self.application = application
         self.log = log
         self.debug = debug
-        self.timer = timer
+        self.clocks = clocks
         self.context = copy_context()
         self.environ = {
             "wsgi.version": (1, 0),
@@ -133,15 +133,14 @@ class _Call:
 
     def advance(self) -> bool:
         """Do the next piece of the work; True while there is more."""
-        timer = self._host.timer
-        if timer is None:
+        clocks, exchange = self._host.clocks, self._exchange
+        for clock in clocks:
+            clock.start(exchange)
+        try:
             self._context.run(self._next)
-        else:
-            timer.start(self)
-            try:
-                self._context.run(self._next)
-            finally:
-                timer.stop(self)
+        finally:
+            for clock in clocks:
+                clock.stop(exchange)
         return self._iterator is not None
 
     def step(self) -> None:

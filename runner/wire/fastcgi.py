@@ -79,8 +79,8 @@ class Responder:
     after finish().
     """
 
-    __slots__ = ("_fresh", "_kept", "_limits", "_params", "_replies", "_stage", "_values", "body_ended",
-                 "keep", "must_close", "pending", "request_id")  # fmt: skip
+    __slots__ = ("_began", "_fresh", "_kept", "_limits", "_params", "_read", "_replies", "_stage", "_values",
+                 "body_ended", "keep", "must_close", "pending", "request_id")  # fmt: skip
 
     def __init__(self, limits: records.Limits = records.DEFAULT_LIMITS, max_conns: int = 1) -> None:
         self.request_id = 0
@@ -94,6 +94,8 @@ class Responder:
         figure = b"%d" % max_conns
         self._values = {b"FCGI_MAX_CONNS": figure, b"FCGI_MAX_REQS": figure, b"FCGI_MPXS_CONNS": b"0"}
         self._kept = b""  # the beginning of a record; while `pending`, of the next request
+        self._read: bytes | bytearray = b""  # the records of a request that was not yet acted upon
+        self._began = 0  # where in what is being fed they begin
         self._params: bytes | bytearray = b""  # the PARAMS stream so far
         self._replies: list[bytes] = []
         self._fresh = True  # until the first whole record
@@ -107,6 +109,15 @@ class Responder:
     def between(self) -> bool:
         """Whether no byte of an unfinished request or record is here: nothing is lost if the connection ends now."""
         return self._stage == _IDLE and not self._kept
+
+    @property
+    def unread(self) -> bytes:
+        """Every byte of a request that nobody has acted upon: another Responder that is fed them goes on from there.
+
+        Valid between requests, while a head is incomplete, and when feed() has just returned a Head.
+        """
+        # What lies between the records of the request was answered here, and must not be answered twice.
+        return records.select(bytes(self._read), self.request_id) + self._kept
 
     def feed(self, data: bytes) -> list[Event]:
         """What the bytes that arrived mean. Look at take(), `must_close` and `pending` afterwards.
@@ -123,7 +134,12 @@ class Responder:
         try:
             if self._kept:
                 data = self._with_kept(data)
+            reading = self._stage <= _HEAD
+            self._began = 0
             position = self._parse(data, events)
+            if reading and self._stage != _IDLE:
+                self._read = self._read or bytearray()
+                self._read += data[self._began : position]
             if position < len(data) and not self.must_close:
                 self._keep_rest(data, position)
         except RemoteProtocolError:
@@ -148,6 +164,7 @@ class Responder:
         self.body_ended = True
         self._stage = _COMPLETE
         self._fresh = False
+        self._read = data
         return [Head(data[start:stop], self.keep), _BODY_END]
 
     def _parse(self, data: bytes, events: list[Event]) -> int:
@@ -171,6 +188,8 @@ class Responder:
                 else:
                     mine = self.request_id or -1
             elif kind == BEGIN_REQUEST:
+                if self._stage == _IDLE:
+                    self._began = position
                 self._begin(request_id, data[start:stop])
                 mine = self.request_id or -1
             elif request_id == records.NULL_REQUEST_ID:
@@ -337,4 +356,4 @@ class Responder:
     def _forget(self) -> None:
         self.request_id = 0
         self._stage = _IDLE
-        self._params = b""
+        self._params = self._read = b""

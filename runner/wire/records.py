@@ -111,6 +111,17 @@ def parse_record(buffer: bytes, position: int = 0) -> tuple[Record, int] | None:
     return Record(kind, request_id, buffer[position + 8 : stop]), stop + padding
 
 
+def select(buffer: bytes, request_id: int) -> bytes:
+    """Of the whole records in *buffer* those of this request, as they came."""
+    found, position = [], 0
+    while position < len(buffer):
+        _, _, owner, length, padding = HEADER.unpack_from(buffer, position)
+        start, position = position, position + 8 + length + padding
+        if owner == request_id:
+            found.append(buffer[start:position])
+    return b"".join(found)
+
+
 def parse_begin(content: bytes) -> tuple[int, int]:
     """Role and flags of a BEGIN_REQUEST (5.1)."""
     if len(content) < 8:

@@ -5,6 +5,7 @@ delivers nothing after a close, and what is put off until the next turn of the l
 """
 
 import re
+import socket
 from collections.abc import Callable
 from typing import cast
 
@@ -38,21 +39,35 @@ class Process:
     """A Service whose application is a function; notes what happened, in order.
 
     events   e.g. ["GET /x b''", "200"]: calls of the application and ends of answers
+    held     what was read of each request that was given away
+    parted   and of each that may follow on a connection given away between two
     """
 
     def __init__(self, application: Callable[[Exchange], None] | None = None) -> None:
         self.log: Log = Lines()
-        self.draining = False
+        self.draining = self.closing = False
         self.marks: list[tuple[str, str]] = []
         self.events: list[str] = []
         self.ends: list[tuple[int, int, bool]] = []
         self.exchanges: list[Exchange] = []
         self.refusal: Answer | None = None
+        self.held: list[bytes] = []
+        self.parted: list[bytes] = []
         self._application = application or echo
 
     def admit(self, request: Request) -> Answer | None:
         """The refusal, if there is one."""
         return self.refusal
+
+    def hold(self, connection: Connection, request: Request, unread: bytes) -> None:
+        """Note it."""
+        self.held.append(unread)
+        connection.give(lambda sock: None)
+
+    def part(self, connection: Connection, unread: bytes) -> None:
+        """Note it."""
+        self.parted.append(unread)
+        connection.give(lambda sock: None)
 
     def handle(self, exchange: Exchange) -> None:
         """Call the application."""
@@ -103,6 +118,7 @@ class Wire:
         self.linger: bool | None = None
         self.paused = False
         self.trouble = False
+        self.held = 0.0
         self.buffered = 0
         self.taken = 0
         self.seconds: list[float] = []
@@ -136,6 +152,10 @@ class Wire:
         if not self.closed:
             self.closed, self.linger = True, linger
             self.front.lost()
+
+    def give(self, move: Callable[[socket.socket], None]) -> None:
+        """It is gone from here; its machine is not told."""
+        self.closed = True
 
     def abort(self) -> None:
         """At once."""

@@ -31,6 +31,14 @@ class Outcome(NamedTuple):
     whole: bool
 
 
+class Away(NamedTuple):
+    """A connection that was given away; *request*: the one that waits to be answered elsewhere."""
+
+    connection: Connection
+    request: Request | None
+    unread: bytes
+
+
 def ok(exchange: Exchange) -> None:
     """Answer 200 with "ok"."""
     exchange.start(200, "OK", [("Content-Length", "2")])
@@ -45,18 +53,28 @@ class FakeService:
         os.set_blocking(self.read, False)
         self._write = write
         self.log = Log("worker 0", descriptor=write)
-        self.draining = False
+        self.draining = self.closing = False
         self.marks: list[tuple[str, str]] = []
         self.refusal: Answer | None = None
         self.answer = answer
         self.requests: list[Request] = []
         self.exchanges: list[Exchange] = []
         self.outcomes: list[Outcome] = []
+        self.away: list[Away] = []
+        self.move: Callable[[socket.socket], None] = lambda sock: None
 
     def admit(self, request: Request) -> Answer | None:
         """See runner.request.Service."""
         self.requests.append(request)
         return self.refusal
+
+    def hold(self, connection: Connection, request: Request, unread: bytes) -> None:
+        """See runner.request.Service."""
+        self._give(connection, request, unread)
+
+    def part(self, connection: Connection, unread: bytes) -> None:
+        """See runner.request.Service."""
+        self._give(connection, None, unread)
 
     def handle(self, exchange: Exchange) -> None:
         """See runner.request.Service."""
@@ -78,6 +96,10 @@ class FakeService:
         """Give the pipe back."""
         os.close(self.read)
         os.close(self._write)
+
+    def _give(self, connection: Connection, request: Request | None, unread: bytes) -> None:
+        self.away.append(Away(connection, request, unread))
+        connection.give(self.move)
 
 
 class Rig:

@@ -39,7 +39,11 @@ class Recorder:
         """See runner.front.connection.Machine."""
         self.told.append("lost")
 
-    def retire(self) -> None:
+    def rest(self) -> None:
+        """See runner.front.connection.Machine."""
+        self.told.append("rest")
+
+    def unread(self) -> None:
         """See runner.front.connection.Machine."""
 
 

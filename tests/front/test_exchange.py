@@ -49,7 +49,10 @@ class Machine:
     def lost(self) -> None:
         """Nothing."""
 
-    def retire(self) -> None:
+    def rest(self) -> None:
+        """Nothing."""
+
+    def unread(self) -> None:
         """Nothing."""
 
 

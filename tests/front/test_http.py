@@ -162,25 +162,19 @@ def test_a_client_that_wants_the_close_gets_it(raw: bytes) -> None:
     assert Wire(Process()).deliver(raw).linger is False
 
 
-def test_a_draining_process_says_so_and_closes() -> None:
+def test_a_closing_process_says_so_and_closes() -> None:
     """Lingering, for the client may be sending its next request."""
     process = Process()
-    process.draining = True
+    process.draining = process.closing = True
     wire = Wire(process).deliver(GET)
     assert ("Connection: close" in wire.head, wire.closed, wire.linger) == (True, True, True)
 
 
-def test_retiring_closes_idle_connections_only() -> None:
-    """A request that has begun to arrive is answered first."""
-    idle = Wire(Process()).deliver(GET)
-    idle.front.retire()
-    assert idle.closed
-
+def test_a_request_that_has_begun_to_arrive_is_answered_before_the_close() -> None:
+    """It was sent to us, and nobody comes after us."""
     process = Process()
     busy = Wire(process).deliver(GET, GET[:10])
-    process.draining = True
-    busy.front.retire()
-    assert not busy.closed
+    process.draining = process.closing = True
     busy.deliver(GET[10:])
     assert (busy.statuses, busy.closed) == ([200, 200], True)
 

@@ -22,14 +22,21 @@ def request(method: str = "GET", uri: str = "/", **more: str) -> Request:
         (request("OPTIONS"), Course.REDIRECT),
         (request("POST"), Course.FINISH),
         (request("POST", HTTP_UPGRADE="websocket"), Course.FINISH),
-        (request("OPTIONS", HTTP_ORIGIN="http://a.example"), Course.EXEMPT),
-        (request(HTTP_UPGRADE="websocket"), Course.EXEMPT),
+        (request("OPTIONS", HTTP_ORIGIN="http://a.example"), Course.HAND_OVER),
+        (request(HTTP_UPGRADE="websocket"), Course.HAND_OVER),
         (request("post"), Course.REDIRECT),
     ],
 )
 def test_the_course_of_each_kind_of_request(asked: Request, course: Course) -> None:
     """A POST is never sent twice; what follows no redirect is not given one."""
-    assert choose(asked) is course
+    assert choose(asked, redirects=True, found=True) is course
+
+
+@pytest.mark.parametrize("asked", [request(), request("POST"), request("OPTIONS"), request(HTTP_UPGRADE="websocket")])
+@pytest.mark.parametrize(("redirects", "found"), [(False, True), (False, False), (True, False)])
+def test_only_who_finds_a_change_can_be_redirected(asked: Request, redirects: bool, found: bool) -> None:
+    """And only in that mode; everything else another process has, a POST as well."""
+    assert choose(asked, redirects=redirects, found=found) is Course.HAND_OVER
 
 
 def test_the_redirect_repeats_the_request_at_once_and_is_kept_by_nobody() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from runner.host.wsgi import Host
+from runner.request import Exchange
 from runner.wire import records
 from tests.front.rig import Rig, get
 from tests.host.calls import CLOSES, LENGTH, Answered, Body, Start, answering, ask
@@ -132,3 +133,38 @@ def test_a_list_of_another_length_than_announced_is_cut_or_an_error_page(
     assert (answered.status, answered.cut) == (status, body is not None)
     assert body is None or answered.body == body
     assert b"LocalProtocolError" in answered.log[0]
+
+
+class Recording:
+    """A clock that writes down what it is told."""
+
+    def __init__(self, told: list[tuple[str, int]]) -> None:
+        self._told = told
+
+    def start(self, exchange: Exchange) -> None:
+        """See Clock."""
+        self._told.append(("start", id(exchange)))
+
+    def stop(self, exchange: Exchange) -> None:
+        """See Clock."""
+        self._told.append(("stop", id(exchange)))
+
+
+@pytest.mark.parametrize("last", [b"end", ValueError("in the middle")], ids=["whole", "failed"])
+def test_every_clock_is_told_of_each_part_of_a_call(last: object) -> None:
+    """Into the application and out of it, in turn, also when the call fails."""
+    told: list[list[tuple[str, int]]] = [[], []]
+
+    def application(environ: dict[str, Any], start: Any) -> Body:
+        start("200 OK", [])
+        return Body(b"a", b"b", last)
+
+    with Rig() as rig:
+        clocks = [Recording(each) for each in told]
+        rig.fastcgi(Host(application, rig.service.log, threads=1, debug=False, clocks=clocks).handle)
+        rig.send(get(keep=False))
+        rig.rest()
+    assert told[0] == told[1]
+    assert [what for what, _ in told[0]] == ["start", "stop"] * (len(told[0]) // 2)
+    assert len(told[0]) > 4
+    assert len({exchange for _, exchange in told[0]}) == 1

@@ -217,3 +217,13 @@ def test_any_stream_is_pairs_or_an_error(raw: bytes) -> None:
         return
     assert len(pairs) <= 9
     assert sum(len(name) + len(value) for name, value in pairs) <= len(raw)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.binary(max_size=20), st.sampled_from([0, 1, 255])), max_size=9))
+def test_the_records_of_one_request_are_told_from_others(parts: list[tuple[int, bytes, int]]) -> None:
+    """Byte for byte and in their order; nothing of the others is among them."""
+    whole = [
+        (owner, records.serialize_record(records.STDIN, owner, content, padding)) for owner, content, padding in parts
+    ]
+    found = records.select(b"".join(raw for _, raw in whole), 2)
+    assert found == b"".join(raw for owner, raw in whole if owner == 2)
