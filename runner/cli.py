@@ -122,7 +122,7 @@ def commands(context: click.Context) -> None:
 @commands.command(cls=Serving)
 def serve(**given: Any) -> int:
     """Serve TARGET until told to stop."""
-    environ, directory = dict(os.environ), os.getcwd()   # as at the start, whenever the file is read again
+    environ, directory = dict(os.environ), _here()   # as at the start, whenever the file is read again
 
     def read() -> Resolved:
         return _complete(resolve(_flags(given), environ, directory))
@@ -163,8 +163,18 @@ def _flags(given: Mapping[str, Any]) -> dict[str, Any]:
     return flags | {"reload": "off"} if flags.pop("no_reload", False) else flags
 
 
+def _here() -> str:
+    """The current directory under the name by which the shell entered it: a link that deployments swap stays one."""
+    named = os.environ.get("PWD", "")
+    try:
+        same = os.path.isabs(named) and os.path.normpath(named) == named and os.path.samefile(named, ".")
+    except OSError:
+        same = False
+    return named if same else os.getcwd()
+
+
 def _resolve(given: Mapping[str, Any]) -> Resolved:
-    return resolve(_flags(given), os.environ, os.getcwd())
+    return resolve(_flags(given), os.environ, _here())
 
 
 def _complete(resolved: Resolved) -> Resolved:
@@ -228,7 +238,7 @@ def _ask(target: str | None, control: str | None, question: dict[str, Any]) -> d
     # Here and not above: a command that asks nobody needs no sockets.
     from runner.supervisor.control import ask, find
 
-    reply = ask(_own_control(control) or find(os.getcwd(), target), question)
+    reply = ask(_own_control(control) or find(_here(), target), question)
     if reply.get("error"):
         raise RunnerError(f"{question['command']}: {reply['error']}")
     return reply

@@ -9,10 +9,12 @@ UsageError of one line that names the option, the bad value and a good one; path
 Start at Settings.
 """
 
+import errno
 import ipaddress
 import json
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
@@ -153,7 +155,7 @@ class Settings:
         "in the runtime directory")
 
     reload: str = knob(_FRESH, "eager", choice("eager", "request", "off"), "when a save is noticed")
-    on_change: str = knob(_FRESH, "redirect", choice("redirect"), "what a request that finds one gets")
+    on_change: str = knob(_FRESH, "redirect", choice("redirect", "hold"), "what a request that finds one gets")
     on_broken: str = knob(_FRESH, "error", choice("error", "keep"), "what new code that fails leads to")
     watch: tuple[str, ...] = knob(_FRESH, (), GLOBS, "more files that count as code (repeatable)")
     ignore: tuple[str, ...] = knob(_FRESH, (), GLOBS, "files that never count (repeatable)")
@@ -168,7 +170,9 @@ class Settings:
     status_path: str | None = knob(_REQUESTS, None, URL_PATH, "answered with the status of this run")
 
     timeout: float = knob(_LIMITS, 0.0, DURATION, "the longest call without a yield")
+    slow: float = knob(_LIMITS, 5.0, DURATION, "a call that takes longer is logged with its stack; 0 is off")
     graceful_timeout: float = knob(_LIMITS, 30.0, DURATION, "a retiring worker finishes requests so long")
+    hold_timeout: float = knob(_LIMITS, 30.0, DURATION, "a request waits for newer code so long, then 503")
     keep_alive: float = knob(_LIMITS, 15.0, DURATION, "an idle HTTP connection stays open so long")
     header_timeout: float = knob(_LIMITS, 10.0, DURATION, "a request's head must be whole after so long")
     body_timeout: float = knob(_LIMITS, 30.0, DURATION, "the longest pause inside a request's body")
@@ -310,6 +314,8 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, _Written]:
 def _from_file(file: str) -> dict[str, _Written]:
     name = os.path.basename(file)
     try:
+        if not stat.S_ISREG(os.stat(file).st_mode):   # a FIFO, whose open would wait for a writer
+            raise OSError(errno.EINVAL, "not a regular file")
         with open(file, "rb") as stream:
             document = tomllib.load(stream)
     except OSError as error:

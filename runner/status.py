@@ -9,7 +9,7 @@ supervisor, and a run that has only just begun does not know much yet. Start at 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-COUNTERS = ("requests", "redirects", "exempt", "refused", "crashes", "reloads")
+COUNTERS = ("requests", "redirects", "held", "moved", "expired", "refused", "crashes", "reloads")
 COLUMNS = {"slot": "slot", "pid": "pid", "generation": "generation", "state": "state", "requests": "requests",
            "since": "for"}
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support import project as projects
 from tests.support.places import short_directory
-from tests.support.runner_process import Served, serve
+from tests.support.runner_process import PYTHON, Served, serve
 
 
 class Project(Protocol):
@@ -26,7 +26,12 @@ class Runner(Protocol):
     """Starts `runner serve` and returns it once it is ready: runner(folder, "app:main", "--workers", "1")."""
 
     def __call__(
-        self, directory: Path, *options: str, env: Mapping[str, str] | None = None, ready: bool = True
+        self,
+        directory: Path,
+        *options: str,
+        env: Mapping[str, str] | None = None,
+        ready: bool = True,
+        python: Path = PYTHON,
     ) -> Served:
         """See tests.support.runner_process.serve."""
 
@@ -64,9 +69,13 @@ def runner() -> Iterator[Runner]:
     running: list[Served] = []
 
     def start(
-        directory: Path, *options: str, env: Mapping[str, str] | None = None, ready: bool = True
+        directory: Path,
+        *options: str,
+        env: Mapping[str, str] | None = None,
+        ready: bool = True,
+        python: Path = PYTHON,
     ) -> Served:
-        running.append(serve(directory, *options, env=env, ready=ready))
+        running.append(serve(directory, *options, env=env, ready=ready, python=python))
         return running[-1]
 
     yield start

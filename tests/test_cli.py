@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from runner.cli import commands
+from runner.cli import _here, commands
 from runner.errors import BootError
 from runner.process import interpreter
 from runner.settings import KNOBS, Resolved, Settings
@@ -351,3 +351,15 @@ def test_a_light_command_does_not_load_the_supervisor(command: str) -> None:
     done = subprocess.run([sys.executable, "-c", program, command], cwd=root, timeout=30,
                           capture_output=True, check=False)
     assert done.returncode == 0
+
+
+def test_a_link_that_was_entered_keeps_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The directory is called as the shell calls it, if it is the same one; a wrong $PWD is not believed."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "current").symlink_to("one")
+    monkeypatch.chdir(tmp_path / "one")
+    for said, meant in (("current", "current"), (".", "one"), ("nowhere", "one"), ("one/../current", "one")):
+        monkeypatch.setenv("PWD", str(tmp_path / said))
+        assert _here() == str(tmp_path / meant)
+    monkeypatch.setenv("PWD", "current")
+    assert _here() == str(tmp_path / "one")

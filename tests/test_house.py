@@ -108,8 +108,8 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 
 @pytest.mark.parametrize("path", [p for p in CODE if p.parent.name == "wire"] + [
-    PACKAGE / "supervisor" / "roster.py", PACKAGE / "supervisor" / "life.py", PACKAGE / "status.py",
-    PACKAGE / "front" / "variables.py", PACKAGE / "front" / "on_change.py",
+    *(PACKAGE / "supervisor" / f"{name}.py" for name in ("roster", "book", "life", "orders", "transit")),
+    PACKAGE / "front" / "variables.py", PACKAGE / "front" / "on_change.py", PACKAGE / "status.py",
 ], ids=name_of)  # fmt: skip
 def test_pure_modules_touch_no_world(path: Path) -> None:
     """Decisions and codecs know no socket, clock, thread, process or loop; time comes in as an argument."""

@@ -254,7 +254,7 @@ BAD = [
     ("workers", "1001", "--workers: '1001'"),
     ("workers", ["1"], "--workers: ['1']"),
     ("reload", "eagr", "--reload: 'eagr'"),
-    ("on_change", "hold", "--on-change: 'hold'"),
+    ("on_change", "wait", "--on-change: 'wait'"),
     ("timeout", "soon", "--timeout: 'soon'"),
     ("max_body", "big", "--max-body: 'big'"),
     ("socket_mode", "888", "--socket-mode: '888'"),
@@ -282,6 +282,13 @@ def test_a_bad_value_names_its_source(tmp_path: Path) -> None:
     """Whoever did not type it needs to know where it stands."""
     with pytest.raises(UsageError, match=r"^--workers \(RUNNER_WORKERS\): 'x'"):
         resolved(tmp_path, environ={"RUNNER_WORKERS": "x"})
+
+
+def test_a_file_that_is_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
+    """The running supervisor reads it again, and must not hang in that."""
+    os.mkfifo(tmp_path / "runner.toml")
+    with pytest.raises(UsageError, match="not a regular file"):
+        resolve({"config": str(tmp_path / "runner.toml")}, HOME, str(tmp_path))
 
 
 def test_a_mode_in_a_file_has_to_be_text(tmp_path: Path) -> None:

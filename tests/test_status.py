@@ -17,7 +17,10 @@ REPORT: dict[str, Any] = {
         {"slot": 0, "pid": 4712, "generation": 15, "state": "idle", "requests": 1204, "since": 8900.0},
         {"slot": 1, "pid": 4713, "generation": 15, "state": "retiring", "requests": 33, "since": 8999.0},
     ],
-    "counters": {"requests": 1237, "redirects": 3, "exempt": 0, "refused": 0, "crashes": 0, "reloads": 14},
+    "counters": {
+        "requests": 1237, "redirects": 3, "held": 2, "moved": 5, "expired": 0, "refused": 0,
+        "crashes": 0, "reloads": 14,
+    },
     "notes": ["numpy.core cannot be watched"],
 }
 
@@ -32,7 +35,7 @@ slot   pid  generation  state     requests     for
    0  4712          15  idle         1,204  1m 40s
    1  4713          15  retiring        33      1s
 
-1,237 requests, 3 redirects, 0 exempt, 0 refused, 0 crashes, 14 reloads
+1,237 requests, 3 redirects, 2 held, 5 moved, 0 expired, 0 refused, 0 crashes, 14 reloads
 
 note: numpy.core cannot be watched
 """

@@ -3,6 +3,10 @@
 A worker asks over its own socket when the queue is not empty or the word is raised; it may first tell what it imported
 late. The answer is the word, once it is no longer BUSY.
 
+The queue is read as soon as there is something in it, also if a save shall be noticed at the next request only: else
+each request of an application that makes files beside its code would wait for its events to be read. What is then found
+stale is left at BUSY, so that whoever comes next has to ask.
+
 Laws: the word is raised to BUSY before the queue is read, which is what freshness/check.py relies on; Stale is told
 to the supervisor once; nothing else of the process is known here. Start at Drainer.drain.
 """
@@ -37,17 +41,18 @@ class Drainer:
         self._watch = watch
         self._selector = selector
         self._tell = tell
-        self._told = False
         self._waker = Waker(selector, self.drain)
-        self._looking = False
+        self._eager = False
+        self._listening = False
         self._asking: dict[socket.socket, bytearray] = {}
         self._waiting: list[tuple[socket.socket, bytes]] = []
 
     def open(self, *, eager: bool) -> None:
-        """Begin to answer; *eager*: look as soon as something happens, else only when asked."""
-        self._looking = eager
-        if eager and self._watch.inotify is not None:
+        """Begin to answer; *eager*: what is stale is told as soon as it is saved, else only when somebody asks."""
+        self._eager = eager
+        if self._watch.inotify is not None:
             self._selector.register(self._watch.inotify.descriptor, selectors.EVENT_READ, self.drain)
+            self._listening = True
         elif eager:
             with contextlib.suppress(OSError):
                 self._waker.open()
@@ -61,22 +66,32 @@ class Drainer:
 
     def drain(self) -> None:
         """Read the queue, give the verdict, answer who waits for it."""
-        if self.word[0] != Word.KEPT:
-            self.word[0] = Word.BUSY
-            verdict = self._watch.verdict()
-            self.again = verdict.again
-            self.word[0] = Word[verdict.state.name]
-            if verdict.state is State.STALE:
-                self._finish(verdict.paths)
+        # STALE is final, and once said it stands: who then met BUSY would believe that nobody had met the change before.
+        if self.word[0] not in (Word.KEPT, Word.STALE):
+            self._judge()
         if self.word[0] != Word.BUSY:
             waiting, self._waiting = self._waiting, []
             for sock, number in waiting:
                 with contextlib.suppress(OSError):
                     sock.send(number + self.word[:1])
 
+    def _judge(self) -> None:
+        self.word[0] = Word.BUSY
+        verdict = self._watch.verdict()
+        self.again = verdict.again
+        if verdict.state is State.STALE:
+            # Nothing in the queue can change it.
+            self._stop_listening()
+            if not self._eager and not self._waiting:
+                return
+            self._tell(verdict.paths)
+        self.word[0] = Word[verdict.state.name]
+
     def keep(self) -> None:
-        """Go on although stale: the newer code is broken."""
+        """Go on although stale: the newer code is broken. What becomes of the files now is that generation's matter."""
         self.word[0] = Word.KEPT
+        self.again = None
+        self._stop_listening()
 
     def overdue(self) -> bool:
         """`again` has come."""
@@ -111,11 +126,7 @@ class Drainer:
         self._waiting.append((sock, data[1:2]))
         self.drain()
 
-    def _finish(self, paths: tuple[str, ...]) -> None:
-        """Stale is final: nothing in the queue can change it, so stop looking."""
-        self.again = None
-        if not self._told:
-            self._told = True
-            self._tell(paths)
-            if self._looking and self._watch.inotify is not None:
-                self._selector.unregister(self._watch.inotify.descriptor)
+    def _stop_listening(self) -> None:
+        if self._listening and self._watch.inotify is not None:
+            self._listening = False
+            self._selector.unregister(self._watch.inotify.descriptor)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import sys
 import threading
 import time
@@ -23,6 +24,8 @@ from runner.host.loading import Target, load
 from runner.process import interpreter
 from runner.process.endings import describe_exit
 from runner.settings import Settings
+
+_EPOLL = "anon_inode:[eventpoll]"
 
 
 class Import(NamedTuple):
@@ -48,7 +51,7 @@ def record(settings: Settings, *, inotify: bool) -> tuple[Watch, Recorder]:
 
 def import_application(settings: Settings, watch: Watch, recorder: Recorder) -> Import:
     """Furnish this process and import the target in it. Raises nothing: see Import.failure."""
-    began = time.perf_counter()
+    began, process, before = time.perf_counter(), os.getpid(), _streams()
     target, failure, fatal = None, None, 0
     try:
         # Before they are read, and so that an edit of the one that is refused here is noticed.
@@ -64,8 +67,13 @@ def import_application(settings: Settings, watch: Watch, recorder: Recorder) -> 
         failure = Failure.of(error)
         if isinstance(error, SyntaxError) and error.filename:
             watch.inputs.add_file(os.path.abspath(error.filename))
+    if os.getpid() != process:
+        # A child that the application forked came out of the import, too. Whatever its work was, it is nobody's
+        # generation, and the channel it has inherited is its parent's.
+        os._exit(1 if failure else 0)
     recorder.settle()
-    return Import(target, failure, fatal, thread_left(), time.perf_counter() - began)
+    culprit = thread_left() or connection_left(before)
+    return Import(target, failure, fatal, culprit, time.perf_counter() - began)
 
 
 def thread_left() -> str:
@@ -77,6 +85,35 @@ def thread_left() -> str:
             code = getattr(getattr(thread, "_target", None), "__module__", None) or type(thread).__module__
             return f"the import left thread {thread.name!r} of {code} running"
     return "the import left a thread running"
+
+
+def connection_left(before: frozenset[tuple[int, str]]) -> str:
+    """Why this process should not be forked: a connection or an event loop that the import left open; or "".
+
+    Forked, it would be one for all workers, and each would read what is meant for another. Sockets without a connection
+    (a datagram each, as to a log or a statistics daemon) may be shared. *before*: what was open before the import.
+    """
+    for descriptor, kind in sorted(_streams() - before):
+        if kind == _EPOLL:
+            return "the import left an event loop open"
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:
+            if connection.type == socket.SOCK_STREAM:
+                peer = connection.getpeername()
+                name = ":".join(map(str, peer[:2])) if isinstance(peer, tuple) else os.fsdecode(peer)
+                return f"the import left a connection to {name or 'an unnamed socket'} open"
+    return ""
+
+
+def _streams() -> frozenset[tuple[int, str]]:
+    """The sockets and event polls that are open, by descriptor; none where there is no /proc."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for name in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(OSError):
+                kind = os.readlink(f"/proc/self/fd/{name}")
+                if kind == _EPOLL or kind.startswith("socket:"):
+                    found.add((int(name), kind))
+    return frozenset(found)
 
 
 def check(settings: Settings) -> int:

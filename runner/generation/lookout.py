@@ -22,6 +22,8 @@ from runner.settings import Settings
 
 _PAUSE = 0.2
 """Seconds between two looks at the journal."""
+_TAIL = 4096
+"""Bytes at the end of the journal in which the last name stands."""
 
 
 def look_out(begin: Begin, channel: Channel) -> NoReturn:
@@ -39,6 +41,12 @@ def look_out(begin: Begin, channel: Channel) -> NoReturn:
         queue = [watch.inotify.descriptor] if watch.inotify is not None else []
         if channel.fileno() in select.select([channel.fileno(), *queue], [], [], _PAUSE)[0]:
             os._exit(0)
+
+
+def last_name(descriptor: int) -> str:
+    """The module that an import has noted last; "" if there is none."""
+    data = os.pread(descriptor, _TAIL, max(0, os.fstat(descriptor).st_size - _TAIL))
+    return data[: data.rfind(b"\n") + 1].rstrip(b"\n").rpartition(b"\t")[2].decode("utf-8", "replace")
 
 
 def read_journal(descriptor: int, start: int = 0) -> tuple[list[tuple[Additions, str]], int]:

@@ -2,7 +2,8 @@
 
     begin    told what to import, by one message of the supervisor
     import   with every input noted before it is read; what fails becomes the error that is shown (importing.py)
-    prove    nothing changed while the import ran, or this attempt is void
+    prove    nothing changed while the import ran, or this attempt is void; after a void one it may be late, that is:
+             stale from birth, and good for the requests that are older than the import
     live     fork when told; give verdicts to workers that ask (drainer.py); collect the dead
 
 Laws: one Python thread, so that forking is safe. Never ends because of application code: a failed import is an answer
@@ -25,7 +26,7 @@ from typing import NoReturn
 
 from runner.freshness import git
 from runner.freshness.check import Check, OwnCheck, SharedCheck, Unchecked
-from runner.generation import lookout
+from runner.generation import lookout, page
 from runner.generation.drainer import Drainer
 from runner.generation.importing import Import, check, import_application, record
 from runner.host.error_page import Failure
@@ -36,11 +37,14 @@ from runner.process.scoreboard import Scoreboard
 from runner.process.titles import set_title
 from runner.settings import Settings
 from runner.worker import loop as worker
+from runner.worker.fronts import Place
 
 CLOSING = 1.0
 """Seconds that workers get after the supervisor is gone."""
 _PATHS = 50
 """Changed paths that a message names."""
+_HOPELESS = 4
+"""Void attempts in a row, after which even a failed import under which files changed is shown."""
 
 
 def main() -> None:
@@ -66,7 +70,7 @@ class _Generation:
         self._channel = channel
         self._log = Log(f"generation {begin.number}", settings.log_level, settings.log_format)
         set_title(f"generation {begin.number}", settings.target)
-        self._watched = settings.reload != "off"
+        self._watched = settings.reload != "off" and begin.slot != messages.PAGE
         self._watch, self._recorder = record(settings, inotify=self._watched)
         self._selector = selectors.DefaultSelector()
         self._drainer = Drainer(self._watch, self._selector, self._tell_stale)
@@ -74,13 +78,18 @@ class _Generation:
         self._idle: Iterator[None] | None = None
         self._retiring = False
         self._result = Import(None, None)
+        self._good_until = 0.0
+        self._late: list[str] = []
 
     # ---- import ---------------------------------------------------------------------------------------------
 
     def import_application(self) -> None:
         """Import, prove, report. Does not return if the attempt is void."""
         git.wait(self._settings.chdir)
-        if self._begin.aftermath:
+        self._good_until = time.monotonic()
+        if self._begin.slot == messages.PAGE:
+            self._result = page.load(self._settings, self._begin)
+        elif self._begin.aftermath:
             self._import_nothing()
         else:
             self._recorder.started = self._journal
@@ -89,16 +98,26 @@ class _Generation:
         if self._watched:
             self._watch.watch_inodes()
             git.wait(self._settings.chdir)
-            changed = self._watch.prove()
-            if changed:
-                self._channel.send(messages.Unborn(list(changed[:_PATHS])))
-                os._exit(0)
+            self._prove()
             self._idle = self._idle_work()
         self._watch.inputs.take_additions()
         gc.collect()
         gc.freeze()
         interpreter.die_with_parent(False)
         self._report()
+
+    def _prove(self) -> None:
+        """What has changed since it was read ends this process, or makes it late."""
+        before = time.monotonic()
+        changed = list(self._watch.prove()[:_PATHS])
+        if not changed:
+            self._good_until = before
+            return
+        # A mixture of two saves that works is good for those who have waited; the failure of one is no answer.
+        if self._begin.voids < (1 if self._result.failure is None else _HOPELESS):
+            self._channel.send(messages.Unborn(changed))
+            os._exit(0)
+        self._late = changed
 
     def _import_nothing(self) -> None:
         """The last attempt's process died in the import: show that, and watch what it had read until then."""
@@ -119,15 +138,22 @@ class _Generation:
     def _report(self) -> None:
         result, files, notes = self._result, len(self._watch.inputs.files), self._watch.notes
         milliseconds = result.seconds * 1000
-        if result.target is not None:
-            self._channel.send(messages.Loaded(files, result.target.kind, result.culprit, milliseconds, notes))
+        if self._begin.slot == messages.PAGE:
+            self._channel.send(messages.Importing(page.summary(self._begin)))
+        elif result.target is not None:
+            self._channel.send(
+                messages.Loaded(
+                    files, result.target.kind, result.culprit, milliseconds, notes, self._good_until, self._late
+                )
+            )
         elif result.failure is not None:
             failure = result.failure
             if not result.fatal or self._begin.number > 1:
                 self._log.error(failure.log_text("the import"))
             self._channel.send(
                 messages.Broken(
-                    failure.summary[:500], failure.where, result.fatal, files, result.culprit, milliseconds, notes
+                    failure.summary[:500], failure.where, result.fatal, files, result.culprit, milliseconds, notes,
+                    self._good_until, self._late,
                 )
             )
 
@@ -146,7 +172,10 @@ class _Generation:
         self._selector.register(self._channel, selectors.EVENT_READ, self._obey)
         # One that only waits for the fix has no workers that would ask.
         alone = self._result.failure is not None and self._settings.on_broken == "keep"
-        self._drainer.open(eager=self._settings.reload == "eager" or (self._watched and alone))
+        self._drainer.open(eager=self._watched and (self._settings.reload == "eager" or alone))
+        if self._late:
+            # Before the first fork: a worker of this generation must never find the word FRESH.
+            self._drainer.drain()
         while not self._retiring or self._workers:
             for key, _ in self._selector.select(self._patience()):
                 key.data()
@@ -221,13 +250,17 @@ class _Generation:
         self._selector.close()
         self._channel.close()
         self._drainer.close()
-        check: Check = SharedCheck(self._watch, self._drainer.word, drainer) if self._watched else Unchecked()
-        self._work(slot, Channel(socket.socket(fileno=descriptor)), check)
+        channel = self._channel = Channel(socket.socket(fileno=descriptor))
+        word = self._drainer.word
+        check: Check = SharedCheck(self._watch, word, drainer, self._tell_stale) if self._watched else Unchecked()
+        self._work(slot, channel, check)
 
     def _become_worker(self) -> NoReturn:
         """This process is itself the worker of its slot, because the application cannot be forked."""
         # Nobody else would end it if it is stuck in a call when the supervisor is gone.
         interpreter.die_with_parent(True)
+        if self._late:
+            self._tell_stale(tuple(self._late))
         check: Check = OwnCheck(self._watch, self._tell_stale) if self._watched else Unchecked()
         self._work(self._begin.slot, self._channel, check)
 
@@ -236,12 +269,13 @@ class _Generation:
             slot=slot,
             generation=self._begin.number,
             settings=self._settings,
-            listeners=[worker.Place(*place) for place in self._begin.listeners],
+            listeners=[Place(*place) for place in self._begin.listeners],
             channel=channel,
             check=check,
             scoreboard=Scoreboard(self._begin.scoreboard),
             application=self._result.target.application if self._result.target else None,
             failure=self._result.failure,
+            good_until=self._good_until,
         )
         worker.run(task)
 

@@ -10,9 +10,12 @@ from __future__ import annotations
 import array
 import contextlib
 import json
+import os
+import select
 import signal
 import socket
-from typing import Any, NamedTuple
+import time
+from typing import Any, NamedTuple, get_args
 
 from runner.errors import RunnerError
 
@@ -29,13 +32,17 @@ interpreter lock."""
 
 LOOKOUT = -2
 """The slot of a process that is to look out, neither to fork workers nor to be one."""
+PAGE = -3
+"""The slot of one that imports nothing: its workers say how long the import takes that it has the journal of."""
 
 
 class Begin(NamedTuple):
     """supervisor -> generation: what to import, and how. Descriptors are numbers, inherited over exec.
 
-    *slot*: -1 for a generation that forks its workers, LOOKOUT, else this process is itself the worker of that slot.
+    *slot*: -1 for a generation that forks its workers, LOOKOUT, PAGE, else this process is itself the slot's worker.
     *aftermath*: "" or why the previous attempt's process died; then nothing is imported and this is the error shown.
+    *voids*: attempts in a row before this one that files changed under; after the first one it may be late, see Loaded.
+    *since*: for a PAGE, when that import began (CLOCK_MONOTONIC).
     """
 
     settings: str
@@ -45,6 +52,8 @@ class Begin(NamedTuple):
     scoreboard: int
     journal: int
     aftermath: str
+    voids: int
+    since: float
 
 
 class Fork(NamedTuple):
@@ -59,7 +68,12 @@ class Keep(NamedTuple):
 
 
 class Retire(NamedTuple):
-    """supervisor -> generation or worker: finish what you have, take nothing new, leave."""
+    """supervisor -> generation or worker: finish what you have, take nothing new, leave.
+
+    *last*: nobody comes after you, so connections end with you; else give them away.
+    """
+
+    last: bool = False
 
 
 class Reopen(NamedTuple):
@@ -67,19 +81,27 @@ class Reopen(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """generation -> supervisor: imported, and proven fresh. *culprit*: why it cannot be forked, or ""."""
+    """generation -> supervisor: imported, and proven fresh. *culprit*: why it cannot be forked, or "".
+
+    *good_until*: this code is known to be no older than the disk at that moment (CLOCK_MONOTONIC, which is the same in
+    all processes), so requests that began before may have it. *late*: the paths that changed while it was imported, if
+    it is not fresh but stale from birth: of use to those who have waited since before.
+    """
 
     files: int
     kind: str
     culprit: str
     milliseconds: float
     notes: list[str]
+    good_until: float
+    late: list[str]
 
 
 class Broken(NamedTuple):
     """generation -> supervisor: the import failed; this generation answers with the error. *where* is file:line.
 
     *fatal*: the exit code if this is the first start (the target does not exist, the user is unknown), else 0.
+    *good_until* and *late* as of Loaded.
     """
 
     summary: str
@@ -89,6 +111,14 @@ class Broken(NamedTuple):
     culprit: str
     milliseconds: float
     notes: list[str]
+    good_until: float
+    late: list[str]
+
+
+class Importing(NamedTuple):
+    """generation -> supervisor: the one with the page. *summary*: what it shows."""
+
+    summary: str
 
 
 class Unborn(NamedTuple):
@@ -130,13 +160,36 @@ class Retiring(NamedTuple):
     reason: str
 
 
+class Parcel(NamedTuple):
+    """worker -> supervisor -> another worker: a connection. Its descriptor comes along.
+
+    *place*: the number of the listener it came through.
+    *unread*: what was read of its next request, as latin-1; if that is long, a second descriptor, a file, is *beside*.
+    *held*: monotonic seconds since when that request waits, its head being complete; 0.0 if there is none.
+    *after*: the generation that found itself too old for it; only a newer one may have it. 0: anybody.
+    *refused*: why nobody can have it (worker -> "", supervisor -> worker: answer 503 and say this).
+    """
+
+    place: int
+    unread: str
+    held: float
+    after: int
+    refused: str = ""
+    beside: bool = False
+
+
+class Taken(NamedTuple):
+    """worker -> supervisor: the oldest parcel sent to me is mine now, come what may; not *whole*: I cannot take it."""
+
+    whole: bool = True
+
+
 Message = (
-    Begin | Fork | Keep | Retire | Reopen | Loaded | Broken | Unborn | Stale | Forked | Reaped | Ready | Retiring
+    Begin | Fork | Keep | Retire | Reopen
+    | Loaded | Broken | Importing | Unborn | Stale | Forked | Reaped | Ready | Retiring
+    | Parcel | Taken
 )
-MESSAGES: dict[str, type[Any]] = {
-    kind.__name__: kind
-    for kind in (Begin, Fork, Keep, Retire, Reopen, Loaded, Broken, Unborn, Stale, Forked, Reaped, Ready, Retiring)
-}
+MESSAGES: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Message)}
 
 
 def serialize(message: Message) -> bytes:
@@ -175,14 +228,20 @@ class Channel:
     def send(self, message: Message, *descriptors: int) -> bool:
         """Send; False if the other end is gone, or has read nothing for so long that it might as well be."""
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
-        self.sock.settimeout(self._patience)
-        try:
-            self.sock.sendmsg([serialize(message)], rights)
-        except OSError:
-            return False
-        finally:
-            self.sock.setblocking(False)
-        return True
+        data = serialize(message)
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                self.sock.sendmsg([data], rights)
+            except BlockingIOError:
+                # Not by a timeout of the socket: two threads of a worker may be sending.
+                left = deadline - time.monotonic()
+                if left <= 0 or not _writable(self.sock, left):
+                    return False
+            except OSError:
+                return False
+            else:
+                return True
 
     def receive(self) -> tuple[Message, list[int]] | None:
         """The next message and its descriptors, None if there is none now. Raises EOFError: the other end is gone."""
@@ -193,9 +252,15 @@ class Channel:
             return None
         except OSError as error:
             raise EOFError from error
-        if not data:
-            raise EOFError
-        return parse(data), _descriptors(ancillary)
+        descriptors = _descriptors(ancillary)
+        try:
+            if data:
+                return parse(data), descriptors
+        except RunnerError:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            raise
+        raise EOFError
 
     def close(self) -> None:
         """Close this end; the other one reads end of file."""
@@ -207,6 +272,12 @@ def pair() -> tuple[Channel, socket.socket]:
     """The supervisor's end, which waits for nobody, and the other one's to give away."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     return Channel(ours, 0.0), theirs
+
+
+def _writable(sock: socket.socket, timeout: float) -> bool:
+    poll = select.poll()
+    poll.register(sock, select.POLLOUT)
+    return bool(poll.poll(timeout * 1000))
 
 
 def _encode(message: Message) -> bytes:

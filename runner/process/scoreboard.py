@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
 from enum import IntEnum
+
+from runner.process.memory import anonymous_file
 
 ROW = 128
 SLOTS = 1000
@@ -25,16 +26,18 @@ class Counter(IntEnum):
     GENERATION = 1
     REQUESTS = 2
     REDIRECTS = 3
-    EXEMPT = 4
+    HELD = 4  # requests given to a newer generation
     REFUSED = 5
     INFLIGHT = 6
     CUT = 7
+    MOVED = 8  # idle connections given away
+    EXPIRED = 9  # requests that were held too long, or that nobody could hold
 
 
 class Moment(IntEnum):
     """Positions of the monotonic seconds in a row, after the counters; 0.0 for "not"."""
 
-    DEADLINE = 8
+    DEADLINE = 10
 
 
 class Row:
@@ -44,8 +47,8 @@ class Row:
 
     def __init__(self, page: memoryview, slot: int) -> None:
         start = slot * ROW
-        self._numbers = page[start : start + 64].cast("Q")
-        self._moments = page[start + 64 : start + 72].cast("d")
+        self._numbers = page[start : start + 8 * len(Counter)].cast("Q")
+        self._moments = page[start + 8 * len(Counter) : start + 8 * (len(Counter) + len(Moment))].cast("d")
 
     def count(self, counter: Counter, by: int = 1) -> None:
         """Add to a counter."""
@@ -61,11 +64,11 @@ class Row:
 
     def mark(self, moment: Moment, when: float) -> None:
         """Write a moment."""
-        self._moments[moment - Moment.DEADLINE] = when
+        self._moments[moment - len(Counter)] = when
 
     def when(self, moment: Moment) -> float:
         """Read a moment."""
-        return self._moments[moment - Moment.DEADLINE]
+        return self._moments[moment - len(Counter)]
 
 
 class Scoreboard:
@@ -73,7 +76,7 @@ class Scoreboard:
 
     def __init__(self, descriptor: int | None = None) -> None:
         if descriptor is None:
-            descriptor = os.memfd_create("runner-scoreboard") if hasattr(os, "memfd_create") else _unlinked()
+            descriptor = anonymous_file("runner-scoreboard")
             os.ftruncate(descriptor, ROW * SLOTS)
         self.descriptor = descriptor
         self._page = memoryview(mmap.mmap(descriptor, ROW * SLOTS))
@@ -81,9 +84,3 @@ class Scoreboard:
     def row(self, slot: int) -> Row:
         """The row of *slot*."""
         return Row(self._page, slot)
-
-
-def _unlinked() -> int:
-    descriptor, path = tempfile.mkstemp(prefix="runner-")
-    os.unlink(path)
-    return descriptor

@@ -1,15 +1,19 @@
 """The process that knows no application: it owns the listening sockets; starts, counts, replaces.
 
-    serve         opens what belongs to it, runs its loop, closes
-    loop          wait, note, decide, do
-    roster, life  who is alive, who is wanted, what to do next (pure)
-    crew          the processes it has started: spoken to, ended
-    obituary      how a worker ended, put together from what comes in any order
-    signals       what it is told by kill(1), terminals and service managers
-    listeners     bind, adopt, close the sockets
-    control       what people say to it: status, reload, stop
+    serve               opens what belongs to it, runs its loop, closes
+    loop                wait, note, decide, do
+    roster, life        who is alive, who is wanted, what to do next (pure)
+    book, orders        what the roster knows, and what it says is to be done
+    deeds               that done, a few lines an order
+    crew                the processes it has started: spoken to, ended
+    transit, courier    connections on their way from one worker to another: decided (pure), carried
+    obituary            how a worker ended, put together from what comes in any order
+    signals             what it is told by kill(1), terminals and service managers
+    listeners           bind, adopt, close the sockets
+    control             what people say to it: status, reload, stop
     chronicle, report, banner   what it says to people
-    overdue, idle calls that take longer than --timeout, and a time without any
+    overdue, idle       calls that take longer than --timeout, and a time without any
+    settings_file       what runner.toml says, again and again
     pid_file, unix_socket, locks   names that only one process holds
 
 Law: nothing of the application's side is imported here, so that no code of the application, and no fault of it, can

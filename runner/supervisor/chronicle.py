@@ -31,8 +31,10 @@ class Chronicle:
         self._ready = 0
 
     def note_change(self, paths: list[str]) -> None:
-        """Files changed; from now on a reload takes time."""
-        self._paths, self._asked, self._noticed = paths, "", time.monotonic()
+        """Files changed; from now on a reload takes time, or since an earlier change that is not answered yet."""
+        if not self._paths:
+            self._noticed = time.monotonic()
+        self._paths, self._asked = paths, ""
 
     def note_request(self, who: str) -> None:
         """Somebody asked for a reload."""
@@ -52,6 +54,11 @@ class Chronicle:
         self._ledger.note_loaded(message)
         self._note(message.notes, message.culprit)
 
+    def importing(self, summary: str) -> None:
+        """An import takes so long that people are told."""
+        self._ledger.importing = summary
+        self._log.warning(summary)
+
     def broken(self, number: int, message: messages.Broken, kept: int | None) -> None:
         """A generation failed; *kept* is the number of the one that goes on, if one does."""
         self._ledger.note_broken(message)
@@ -61,6 +68,7 @@ class Chronicle:
         self._log.error(f"{self._cause()}generation {number} failed: {message.summary}{place}{goes_on}")
         if kept is not None:
             self._tell(number, message.summary)
+            self._paths, self._asked = [], ""
 
     def ready(self, number: int, *, broken: bool, due: bool) -> None:
         """A worker of a generation accepts; the first one is news. *due*: the next generation is asked for already."""
@@ -80,6 +88,15 @@ class Chronicle:
         """A worker ended that nobody had asked to."""
         self._ledger.crashes += 1
         self._log.error(f"worker {slot} (process {pid}) {how}; replacing it")
+
+    def killed(self, slot: int, pid: int, reason: str) -> None:
+        """A worker is ended that would not end by itself."""
+        self._ledger.kills += 1
+        self._log.warning(f"worker {slot} (process {pid}) is killed: {reason}")
+
+    def unstarted(self, what: str, error: OSError) -> None:
+        """There was no process to be had."""
+        self._log.error(f"cannot start {what}: {error.strerror}; trying again")
 
     def _cause(self) -> str:
         if self._paths:

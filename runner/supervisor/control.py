@@ -205,7 +205,7 @@ def find(directory: str, target: str | None = None) -> str:
         running.append((path, str(report.get("target")), str(report.get("directory"))))
     chosen = [row for row in running if target in (None, row[1])]
     if len(chosen) > 1:
-        chosen = [row for row in chosen if row[2] == directory] or chosen
+        chosen = [row for row in chosen if os.path.realpath(row[2]) == os.path.realpath(directory)] or chosen
     if len(chosen) == 1:
         return chosen[0][0]
     if not running:

@@ -19,10 +19,12 @@ from typing import Any
 
 from runner.errors import RunnerError
 from runner.process import interpreter, messages
+from runner.process.memory import anonymous_file
 from runner.process.messages import Channel, Message
 from runner.process.scoreboard import Counter, Moment, Scoreboard
 from runner.settings import Settings
 from runner.supervisor.listeners import Listener
+from runner.supervisor.orders import Explain, Start
 
 
 @dataclass
@@ -48,6 +50,10 @@ class Hand:
     killed: bool = False
 
 
+HearWorker = Callable[[Hand, Message, list[int]], None]
+"""Told what a worker says, and the descriptors that came along."""
+
+
 class Crew:
     """All of them.
 
@@ -70,26 +76,29 @@ class Crew:
 
     def start(
         self,
-        number: int,
+        order: Start | Explain,
         settings: Settings,
         death: str,
         hear: Callable[[Station, Message], None],
         gone: Callable[[Station], None],
     ) -> None:
-        """Start a generation; *death*: "", or how its predecessor died, whose journal it then takes over.
+        """Start a generation. *death*: how the last one died that did so importing; whoever speaks of it, or of an
+        import that goes on, has the journal.
 
         Raises OSError if there is no process to be had.
         """
-        journal = -1
-        if death:
+        if isinstance(order, Explain):
+            journal = os.dup(self.stations[order.subject].journal)
+            station = self._launch(order.number, messages.PAGE, settings, journal, since=order.since)
+        elif order.aftermath:
             journal, self.journal = self.journal, -1
-        station = self._launch(number, -1, settings, journal, death)
-        self.stations[number] = station
-        self._attend(station.channel, lambda message: hear(station, message), lambda: gone(station))
+            station = self._launch(order.number, -1, settings, journal, death, order.voids)
+        else:
+            station = self._launch(order.number, -1, settings, voids=order.voids)
+        self.stations[order.number] = station
+        self._attend(station.channel, lambda message, _: hear(station, message), lambda: gone(station))
 
-    def fork(
-        self, key: int, number: int, slot: int, hear: Callable[[Hand, Message], None], gone: Callable[[Hand], None]
-    ) -> None:
+    def fork(self, key: int, number: int, slot: int, hear: HearWorker, gone: Callable[[Hand], None]) -> None:
         """Have generation *number* fork the worker of *slot*. If it cannot, the worker is gone at once."""
         ours, theirs = messages.pair()
         station = self.stations.get(number)
@@ -104,21 +113,21 @@ class Crew:
         number: int,
         slot: int,
         settings: Settings,
-        hear: Callable[[Hand, Message], None],
+        hear: HearWorker,
         gone: Callable[[Hand], None],
     ) -> None:
-        """Start a worker that imports the application itself. Raises OSError."""
-        station = self._launch(number, slot, settings, -1, "")
+        """Start a worker that imports the application itself, and may be late. Raises OSError."""
+        station = self._launch(number, slot, settings, voids=1)
         self._enlist(Hand(key, slot, station.channel, station.popen.pid, station), hear, gone)
 
     def look_out(self, number: int, settings: Settings, hear: Callable[[Station, Message], None]) -> None:
         """Have another process, if there is one to be had, watch what generation *number* has read, still importing."""
         try:
-            lookout = self._launch(number, messages.LOOKOUT, settings, os.dup(self.stations[number].journal), "")
+            lookout = self._launch(number, messages.LOOKOUT, settings, os.dup(self.stations[number].journal))
         except OSError:
             return
         self._lookout = lookout
-        self._attend(lookout.channel, lambda message: hear(lookout, message), lambda: None)
+        self._attend(lookout.channel, lambda message, _: hear(lookout, message), lambda: None)
 
     def dismiss(self, station: Station) -> int:
         """Collect a generation that has ended; its exit code as subprocess gives it."""
@@ -150,6 +159,7 @@ class Crew:
         if row.get(Counter.PID) == hand.pid:
             row.count(Counter.CUT, row.get(Counter.INFLIGHT))
             row.set(Counter.INFLIGHT, 0)
+            row.set(Counter.PID, 0)
             row.mark(Moment.DEADLINE, 0.0)
         if hand.station is None:
             return None
@@ -196,14 +206,17 @@ class Crew:
             station.popen.wait()
             station.channel.close()
 
-    def _enlist(self, hand: Hand, hear: Callable[[Hand, Message], None], gone: Callable[[Hand], None]) -> None:
+    def _enlist(self, hand: Hand, hear: HearWorker, gone: Callable[[Hand], None]) -> None:
         self.hands[hand.key] = hand
-        self._attend(hand.channel, lambda message: hear(hand, message), lambda: gone(hand))
+        self._attend(hand.channel, lambda message, rights: hear(hand, message, rights), lambda: gone(hand))
 
-    def _launch(self, number: int, slot: int, settings: Settings, journal: int, death: str) -> Station:
+    def _launch(
+        self, number: int, slot: int, settings: Settings, journal: int = -1, death: str = "", voids: int = 0,
+        since: float = 0.0,
+    ) -> Station:
         ours, theirs = messages.pair()
         if journal < 0:
-            journal = _anonymous_file()
+            journal = anonymous_file("runner-journal")
         places: list[list[Any]] = [[each.sock.fileno(), each.front, each.text, each.peers] for each in self._listeners]
         try:
             inherited = [self._scoreboard.descriptor, journal, *(place[0] for place in places)]
@@ -214,14 +227,17 @@ class Crew:
             raise
         finally:
             theirs.close()
-        ours.send(messages.Begin(settings.to_json(), number, slot, places, self._scoreboard.descriptor, journal, death))
+        board = self._scoreboard.descriptor
+        ours.send(messages.Begin(settings.to_json(), number, slot, places, board, journal, death, voids, since))
         return Station(number, popen, ours, journal)
 
-    def _attend(self, channel: Channel, hear: Callable[[Message], None], gone: Callable[[], None]) -> None:
+    def _attend(
+        self, channel: Channel, hear: Callable[[Message, list[int]], None], gone: Callable[[], None]
+    ) -> None:
         def read() -> None:
             try:
                 while channel in self._endings and (received := channel.receive()) is not None:
-                    hear(received[0])
+                    hear(*received)
             except (EOFError, RunnerError):
                 # What is no message is not ours: code of the application wrote to a descriptor that is not its own.
                 end()
@@ -247,9 +263,3 @@ def send_signal(pid: int, number: signal.Signals) -> None:
             os.kill(pid, number)
         except ProcessLookupError:
             return
-
-
-def _anonymous_file() -> int:
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("runner-journal")
-    return os.open(os.devnull, os.O_RDWR)

@@ -7,6 +7,9 @@ A generation's life:
        ├─Broken─▶ LIVE (answers with the error) or, with --on-broken keep, ASIDE (watches for the fix)
        └─Unborn─▶ LEAVING (files changed under the import: void)
 
+Whoever saves faster than a build would get nothing but void attempts, so after the first one in a row an attempt may be
+*late*: imported well, it is LIVE and OUTDATED at once, and answers the requests that are older than its import.
+
 Laws: pure; every phase answers every fact, if only with "stay", and the table is complete by construction.
 """
 
@@ -17,14 +20,14 @@ from enum import Enum, auto
 
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 5.0
-UNSETTLED_DELAY = 0.2
-"""The longest wait after imports that were void because somebody went on saving: requests wait meanwhile."""
 HEALTHY = 30.0
 """Seconds after which an earlier crash no longer counts."""
 SLOW = 1.0
 """Seconds of importing after which somebody else looks whether what was read is still what is there."""
 PATIENT = 5.0
 """Seconds of importing after which a wish for a reload no longer waits for the import to end."""
+FINISHING = 4
+"""Generations that may be finishing answers at the same time, beside the newest one."""
 
 
 class Phase(Enum):
@@ -73,7 +76,10 @@ LIFE |= {
 class Generation:
     """One generation, started at *since*. *deadline*: when a leaving one is killed, 0.0: not set (monotonic seconds).
 
-    *deaf*: given up while it was still importing, so it hears no message; *lookout*: somebody watches what it reads.
+    *deaf*: given up while it was still importing, so it hears no message; *lookout*: somebody watches what it reads,
+    and has seen a change if *doubted*; *voids*: attempts in a row before it that were void; *late*: imported well,
+    and stale from birth; *subject*: imports nothing, and only says how long that generation's import takes.
+    *good_until*: it may answer what began before then, whatever was saved since (monotonic seconds).
     """
 
     number: int
@@ -86,7 +92,21 @@ class Generation:
     told: bool = False
     deaf: bool = False
     lookout: bool = False
+    doubted: bool = False
+    voids: int = 0
+    late: bool = False
+    subject: int = 0
     deadline: float = 0.0
+    good_until: float = 0.0
+
+    @property
+    def doubted_until(self) -> float:
+        """When a doubted import is given up: at once if it is the first one in a row, for it would be void.
+
+        The next one may be late, if it ever ends. One that hangs does not, so patience has a limit; one that takes a
+        minute and is interrupted each time must end some day, so the limit is twice as high each time.
+        """
+        return self.since + (PATIENT * 2 ** min(self.voids - 1, 20) if self.voids else 0.0)
 
 
 @dataclass
@@ -112,14 +132,14 @@ class Backoff:
     last: float = 0.0
     not_before: float = 0.0
 
-    def fail(self, now: float, *, free: int, longest: float = LONGEST_DELAY) -> None:
-        """Another failure; the first *free* ones cost no wait, no other one more than *longest* seconds."""
+    def fail(self, now: float, *, free: int) -> None:
+        """Another failure; the first *free* ones cost no wait."""
         if now - self.last > HEALTHY:
             self.failures = 0
         self.failures += 1
         self.last = now
         waits = self.failures - free
-        self.not_before = now + min(longest, FIRST_DELAY * 2 ** min(waits - 1, 10)) if waits > 0 else now
+        self.not_before = now + min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(waits - 1, 10)) if waits > 0 else now
 
     def forgive(self) -> None:
         """Something relevant changed: the next attempt may come at once."""

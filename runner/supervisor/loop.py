@@ -2,7 +2,7 @@
 
     inbox    signals, messages of the processes, questions of people -> facts for the roster
     decide   roster.py, pure
-    do       a few lines an order, through crew.py
+    do       deeds.py: a few lines an order, through crew.py
     tell     chronicle.py
 
 Laws: knows no application and imports nothing of its side (no asyncio, front, host, freshness); never ends because of
@@ -25,22 +25,22 @@ from runner.process.messages import Message
 from runner.process.scoreboard import Scoreboard
 from runner.process.titles import set_title
 from runner.settings import Resolved, Settings
-from runner.supervisor import roster
 from runner.supervisor.banner import Banner
 from runner.supervisor.chronicle import Chronicle
 from runner.supervisor.control import Desk, Question
-from runner.supervisor.crew import Crew, Hand, Station, send_signal
+from runner.supervisor.courier import Courier
+from runner.supervisor.crew import Crew, Hand, Station
+from runner.supervisor.deeds import Deeds, Inbox
 from runner.supervisor.idle import Idle
 from runner.supervisor.life import Phase
 from runner.supervisor.listeners import Listener
 from runner.supervisor.obituary import Obituary
+from runner.supervisor.orders import Finish
 from runner.supervisor.overdue import Overdue
 from runner.supervisor.report import Ledger
 from runner.supervisor.roster import Roster
+from runner.supervisor.settings_file import SettingsFile
 from runner.supervisor.signals import Signals
-
-_FIXED = ("http", "fastcgi", "control", "pid_file", "target", "user", "group")
-"""Settings that a running supervisor cannot change."""
 
 
 class Supervisor:
@@ -56,20 +56,23 @@ class Supervisor:
     ) -> None:
         addresses = [listener.address for listener in listeners]
         self._settings = settings
-        self._reread = reread
         self._desk = desk
         self._signals = signals
         self._log = Log("supervisor", settings.log_level, settings.log_format)
-        self._roster = Roster(settings.workers, settings.graceful_timeout, settings.on_broken == "keep")
+        keep = settings.on_broken == "keep"
+        self._roster = Roster(settings.workers, settings.graceful_timeout, keep, settings.hold_timeout)
+        self._file = SettingsFile(settings, reread, self._log)
         self._scoreboard = Scoreboard()
         self._selector = selectors.DefaultSelector()
         self._crew = Crew(listeners, self._scoreboard, self._selector)
+        self._courier = Courier(self._crew, self._roster, self._scoreboard, self._log, settings.hold_timeout)
         self._ledger = Ledger(settings, addresses)
         self._chronicle = Chronicle(self._log, self._ledger, Banner(settings, addresses, self._log), settings)
-        self._overdue = Overdue(self._crew, self._scoreboard, self._kill)
         self._idle = Idle(self._scoreboard, time.monotonic())
         self._obituary = Obituary(self._chronicle.crashed)
-        self._death = ""
+        inbox = Inbox(self._hear, self._gone, self._hear_worker, self._lost)
+        self._deeds = Deeds(self._crew, self._roster, self._chronicle, inbox, settings)
+        self._overdue = Overdue(self._crew, self._scoreboard, self._deeds.kill)
         self._finished = False
         self._fatal: RunnerError | None = None
 
@@ -84,6 +87,7 @@ class Supervisor:
         try:
             while not self._finished:
                 self._decide()
+                self._courier.carry(time.monotonic())
                 for key, _ in self._selector.select(self._patience()):
                     key.data()
                 self._overdue.look(self._settings.timeout)
@@ -91,6 +95,7 @@ class Supervisor:
                     self._stop("idle", fast=False)
         finally:
             self._crew.kill_all()
+            self._courier.close()
         if self._fatal is not None:
             raise self._fatal
         self._log.info("stopped")
@@ -103,11 +108,11 @@ class Supervisor:
         if self._finished:
             return 0.0
         now = time.monotonic()
-        settings = self._settings
         moments = (
             self._roster.next_deadline(now),
-            self._overdue.next_look(settings.timeout, now),
-            self._idle.next_look(settings.idle_exit, now),
+            self._courier.next_deadline(now),
+            self._overdue.next_look(self._settings.timeout, now),
+            self._idle.next_look(self._settings.idle_exit, now),
         )
         wanted = [moment for moment in moments if moment is not None]
         return max(0.0, min(wanted) - now) if wanted else None
@@ -129,16 +134,20 @@ class Supervisor:
                     hand.channel.send(messages.Reopen())
             case signal.SIGTTIN | signal.SIGTTOU:
                 self._roster.note_scale(1 if number is signal.SIGTTIN else -1)
-                wanted = self._roster.wanted
-                self._log.info(f"{number.name}: {wanted} worker{'s' if wanted > 1 else ''} wanted")
+                self._log.info(f"{number.name}: {self._roster.wanted} workers wanted")
             case signal.SIGCHLD:
                 for pid, code in self._crew.reap().items():
                     self._hear_end(pid, code)
 
     def _stop(self, why: str, *, fast: bool) -> None:
-        if not self._roster.stopping:
-            self._log.info(f"{why}: stopping")
+        first = not self._roster.stopping
         self._roster.note_stop(time.monotonic(), fast=fast)
+        if first:
+            self._log.info(f"{why}: stopping")
+            self._courier.carry(time.monotonic())
+            # Also to those that leave already: nobody comes after them now.
+            for hand in self._crew.hands.values():
+                hand.channel.send(messages.Retire(last=True))
 
     def _reload(self, who: str) -> None:
         self._chronicle.note_request(who)
@@ -150,11 +159,12 @@ class Supervisor:
     def _answer(self, question: Question) -> None:
         match question.command.get("command"):
             case "whoami":
-                settings = self._settings
-                question.answer({"target": settings.target, "directory": settings.chdir, "pid": os.getpid()})
+                target, directory = self._settings.target, self._settings.chdir
+                question.answer({"target": target, "directory": directory, "pid": os.getpid()})
             case "status":
                 pids = {hand.key: hand.pid for hand in self._crew.hands.values()}
-                question.answer(self._ledger.report(self._roster, self._scoreboard, pids))
+                report = self._ledger.report(self._roster, self._scoreboard, pids)
+                question.answer(report | {"waiting": len(self._courier)})
             case "reload":
                 self._reload("runner reload")
                 if question.command.get("wait", True):
@@ -173,59 +183,10 @@ class Supervisor:
         # An order may itself be a fact for the next decision, so decide until there is nothing more to do.
         while not self._finished and (orders := self._roster.decide(time.monotonic())):
             for order in orders:
-                self._do(order)
-
-    def _do(self, order: roster.Order) -> None:
-        match order:
-            case roster.Start(number, aftermath):
-                self._start(number, aftermath=aftermath)
-            case roster.ForkWorker(number, slot, solo):
-                self._fork(number, slot, solo=solo)
-            case roster.RetireWorker(key):
-                self._crew.hands[key].channel.send(messages.Retire())
-            case roster.KillWorker(key, reason):
-                self._kill(self._crew.hands[key], reason)
-            case roster.RetireGeneration(number) if number in self._crew.stations:
-                self._crew.stations[number].channel.send(messages.Retire())
-            case roster.KillGeneration(number) if number in self._crew.stations:
-                self._crew.stations[number].popen.kill()
-            case roster.KeepGeneration(number):
-                self._keep(number)
-            case roster.LookOut(number) if self._settings.reload != "off":
-                self._crew.look_out(number, self._settings, self._hear)
-            case roster.Finish():
-                self._finished = True
-
-    def _start(self, number: int, *, aftermath: bool) -> None:
-        try:
-            self._crew.start(number, self._settings, self._death if aftermath else "", self._hear, self._gone)
-        except OSError as error:
-            self._log.error(f"cannot start generation {number}: {error.strerror}; trying again")
-            self._roster.note_unstarted(number, time.monotonic())
-
-    def _fork(self, number: int, slot: int, *, solo: bool) -> None:
-        key = self._roster.note_forking(number, slot, time.monotonic())
-        if not solo:
-            self._crew.fork(key, number, slot, self._hear_worker, self._lost)
-            return
-        try:
-            self._crew.start_alone(key, number, slot, self._settings, self._hear_worker, self._lost)
-        except OSError as error:
-            self._log.error(f"cannot start worker {slot}: {error.strerror}; trying again")
-            self._roster.note_worker_gone(key, time.monotonic())
-
-    def _keep(self, number: int) -> None:
-        if number in self._crew.stations:
-            self._crew.stations[number].channel.send(messages.Keep())
-        for worker in self._roster.workers.values():
-            if worker.generation == number and worker.key in self._crew.hands:
-                self._crew.hands[worker.key].channel.send(messages.Keep())
-
-    def _kill(self, hand: Hand, reason: str) -> None:
-        self._log.warning(f"worker {hand.slot} (process {hand.pid}) is killed: {reason}")
-        self._ledger.kills += 1
-        hand.killed = True
-        send_signal(hand.pid, signal.SIGKILL)
+                if isinstance(order, Finish):
+                    self._finished = True
+                else:
+                    self._deeds.do(order)
 
     # ---- what the processes say -----------------------------------------------------------------------------
 
@@ -235,12 +196,19 @@ class Supervisor:
             case messages.Loaded():
                 self._crew.end_lookout(station.number)
                 self._chronicle.loaded(message)
-                self._roster.note_loaded(station.number, solo=bool(message.culprit))
+                self._roster.note_good_until(station.number, message.good_until)
+                self._roster.note_loaded(station.number, solo=bool(message.culprit), late=bool(message.late))
+                if stale := message.late or self._file.news():
+                    self._hear_stale(station.number, stale)
+            case messages.Importing(summary):
+                self._chronicle.importing(summary)
+                self._roster.note_page(station.number)
             case messages.Broken():
                 self._hear_broken(station, message)
             case messages.Unborn(paths):
                 self._chronicle.note_void(paths)
-                self._roster.note_unborn(station.number, time.monotonic())
+                self._note_settings(paths)
+                self._roster.note_unborn(station.number)
             case messages.Stale(paths):
                 self._hear_stale(station.number, paths)
             case messages.Forked(key, pid, error):
@@ -254,9 +222,12 @@ class Supervisor:
             self._fatal = (UsageError if message.fatal == UsageError.exit_code else BootError)(message.summary)
             self._finished = True
             return
-        self._roster.note_broken(station.number, solo=bool(message.culprit))
+        self._roster.note_good_until(station.number, message.good_until)
+        self._roster.note_broken(station.number, solo=bool(message.culprit), late=bool(message.late))
         current = self._roster.current()
         self._chronicle.broken(station.number, message, current.number if current and current.kept else None)
+        if stale := message.late or self._file.news():
+            self._hear_stale(station.number, stale)
 
     def _hear_stale(self, number: int, paths: list[str]) -> None:
         """Told by a generation, or by a worker that imported by itself; of a kept one it is no news."""
@@ -264,10 +235,9 @@ class Supervisor:
         if generation is None or generation.kept:
             return
         current = self._roster.current()
-        if current is not None and number >= current.number:
+        if current is not None and (current.subject or number >= current.number):
             self._chronicle.note_change(paths)
-        if (self._settings.config or os.path.join(self._settings.chdir, "runner.toml")) in paths:
-            self._reread_settings()
+        self._note_settings(paths)
         self._roster.note_stale(number)
 
     def _hear_forked(self, key: int, pid: int, error: str) -> None:
@@ -277,16 +247,19 @@ class Supervisor:
         if error:
             self._log.once_a_minute("fork", f"{error}; trying again")
 
-    def _hear_worker(self, hand: Hand, message: Message) -> None:
+    def _hear_worker(self, hand: Hand, message: Message, descriptors: list[int]) -> None:
         """A worker speaks."""
         match message:
+            case messages.Parcel() | messages.Taken():
+                self._courier.hear(hand, message, descriptors)
             case messages.Ready(pid):
                 hand.pid = pid
                 number = self._roster.workers[hand.key].generation
                 self._roster.note_ready(hand.key)
                 generation = self._roster.generations.get(number)
-                broken = generation is not None and generation.broken
-                self._chronicle.ready(number, broken=broken, due=self._roster.due)
+                if generation is None or not generation.subject:
+                    due = self._roster.due or self._roster.loading() is not None
+                    self._chronicle.ready(number, broken=bool(generation and generation.broken), due=due)
             case messages.Stale(paths):
                 self._hear_stale(self._roster.workers[hand.key].generation, paths)
             case messages.Retiring(reason):
@@ -303,8 +276,8 @@ class Supervisor:
         how = describe_exit(self._crew.dismiss(station))
         generation = self._roster.generations.get(station.number)
         phase = Phase.GONE if generation is None or self._roster.stopping else generation.phase
-        if phase is Phase.LOADING:
-            self._death = how
+        if generation is not None and phase is Phase.LOADING and not generation.subject:
+            self._deeds.death = how
             self._log.error(f"generation {station.number} {how} during the import; see what it wrote above")
             self._crew.keep_journal(station)
         else:
@@ -318,6 +291,7 @@ class Supervisor:
         """A worker's process has ended. Its parent will say how; its replacement does not wait for that."""
         worker = self._roster.workers[hand.key]
         code = self._crew.discharge(hand)
+        self._courier.note_gone(hand)
         if not worker.leaving and not self._roster.stopping and not hand.killed:
             self._obituary.lost(hand.key, hand.slot, hand.pid)
             if code is not None:
@@ -331,18 +305,15 @@ class Supervisor:
             self._crew.finish(hand.channel)
         self._obituary.explained(pid, code)
 
+    def _note_settings(self, paths: list[str]) -> None:
+        if self._file.path in paths:
+            self._reread_settings()
+
     def _reread_settings(self) -> None:
-        """An edit of runner.toml applies like code; an invalid one keeps what was."""
-        try:
-            settings = self._reread().settings
-        except RunnerError as error:
-            self._log.error(f"{error}; the settings stay as they were")
-            return
-        fixed = [name for name in _FIXED if getattr(settings, name) != getattr(self._settings, name)]
-        if fixed:
-            self._log.warning(f"{', '.join(fixed)} changed in the settings: that needs a restart of the runner")
+        settings = self._file.read()
         if settings.workers != self._settings.workers:
             self._roster.wanted = settings.workers
-        self._settings = settings
-        self._roster.grace = settings.graceful_timeout
+        self._settings = self._deeds.settings = settings
+        self._roster.grace, self._roster.hold = settings.graceful_timeout, settings.hold_timeout
         self._roster.keep = settings.on_broken == "keep"
+        self._courier.set_patience(settings.hold_timeout)

@@ -38,6 +38,7 @@ class Ledger:
         self.kind = ""
         self.files = 0
         self.error = ""
+        self.importing = ""
         self.crashes = 0
         self.kills = 0
         self.notes: list[str] = []
@@ -84,7 +85,7 @@ class Ledger:
             "generation": current.number if current else roster.newest_served(),
             "workers": [],
             "counters": self._counters(scoreboard, roster),
-            "notes": [*self.notes, *([f"the newest code is broken: {self.error}"] if self.error else [])],
+            "notes": [*self.notes, *self._passing_notes(roster)],
         }
         if self._last is not None:
             report["last_reload"] = self._last.to_dict()
@@ -99,6 +100,11 @@ class Ledger:
             )  # fmt: skip
         return report
 
+    def _passing_notes(self, roster: Roster) -> list[str]:
+        """What is so just now."""
+        broken = [f"the newest code is broken: {self.error}"] if self.error else []
+        return broken + ([self.importing] if roster.page() is not None and self.importing else [])
+
     def _state(self, roster: Roster) -> str:
         current = roster.current()
         if roster.stopping:
@@ -106,6 +112,8 @@ class Ledger:
         if current is None:
             # After the death of a generation its workers serve on.
             return "reloading" if any(worker.ready for worker in roster.workers.values()) else "starting"
+        if current.subject:
+            return "importing"
         if current.broken:
             return "broken"
         if current.kept:
@@ -114,6 +122,9 @@ class Ledger:
 
     def _counters(self, scoreboard: Scoreboard, roster: Roster) -> dict[str, int]:
         rows = [scoreboard.row(slot) for slot in range(max(roster.wanted, self._settings.workers))]
-        shown = (Counter.REQUESTS, Counter.REDIRECTS, Counter.EXEMPT, Counter.REFUSED, Counter.CUT)
+        shown = (
+            Counter.REQUESTS, Counter.REDIRECTS, Counter.HELD, Counter.MOVED, Counter.EXPIRED, Counter.REFUSED,
+            Counter.CUT,
+        )  # fmt: skip
         counters = {counter.name.lower(): sum(row.get(counter) for row in rows) for counter in shown}
         return counters | {"crashes": self.crashes, "kills": self.kills, "reloads": self._reloads}

@@ -1,170 +1,132 @@
 """Who is alive, who is wanted, what to do next.
 
 The supervisor notes facts and obeys orders; everything between the two is decided here, from tables and numbers, so
-that each rule is a test of a few lines. What there is to know of a generation and of a worker stands in life.py.
+that each rule is a test of a few lines. What there is to know of a generation and of a worker stands in life.py, who
+there is in book.py.
 
 Laws: pure: no clock (time comes in), no process, no socket; one generation is built at a time, and the newest save
-wins. Start at Roster.decide.
+wins; whoever goes on saving cannot keep generations from coming. Start at Roster.decide.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from runner.supervisor.life import LIFE, PATIENT, SLOW, UNSETTLED_DELAY, Backoff, Fact, Generation, Phase, Worker
-
-
-class Start(NamedTuple):
-    """Start generation *number*; *aftermath*: the last attempt's process died, do not import again just now."""
-
-    number: int
-    aftermath: bool
-
-
-class ForkWorker(NamedTuple):
-    """Have generation *number* make the worker of *slot*; *solo*: as a process that imports by itself."""
-
-    number: int
-    slot: int
-    solo: bool
-
-
-class RetireWorker(NamedTuple):
-    """Ask this worker to leave."""
-
-    key: int
-
-
-class KillWorker(NamedTuple):
-    """End this worker now; *reason* for the log."""
-
-    key: int
-    reason: str
-
-
-class RetireGeneration(NamedTuple):
-    """Ask this generation to leave."""
-
-    number: int
-
-
-class KillGeneration(NamedTuple):
-    """End this generation now."""
-
-    number: int
-
-
-class KeepGeneration(NamedTuple):
-    """Tell this generation to go on although stale."""
-
-    number: int
-
-
-class LookOut(NamedTuple):
-    """Have somebody watch what this generation has read, for it is importing for a long time."""
-
-    number: int
-
-
-class Finish(NamedTuple):
-    """Nobody is left: end the supervisor."""
-
-
-Order = (
-    Start | LookOut | KeepGeneration | RetireGeneration | KillGeneration
-    | ForkWorker | RetireWorker | KillWorker | Finish
+from runner.supervisor.book import SERVING, Book
+from runner.supervisor.life import FINISHING, LIFE, PATIENT, SLOW, Backoff, Fact, Generation, Phase, Worker
+from runner.supervisor.orders import (
+    Explain,
+    Finish,
+    ForkWorker,
+    KeepGeneration,
+    KillGeneration,
+    KillWorker,
+    LookOut,
+    Order,
+    RetireGeneration,
+    RetireWorker,
+    Start,
 )
 
 
 @dataclass
-class Roster:
-    """The ledger and its rules. *wanted* workers; *grace* seconds a retiring worker is given; *keep*: --on-broken keep.
+class Roster(Book):
+    """The book and its rules. *wanted* workers; *grace* seconds a retiring worker is given; *keep*: --on-broken keep;
+    *hold*: seconds of importing after which somebody has to say so, 0: nobody.
 
-    generations  e.g. {4: Generation(4, Phase.OUTDATED), 5: Generation(5, Phase.LOADING)}
-    workers      e.g. {17: Worker(17, slot=0, generation=4, …)}
     due          a new generation is to be built, as soon as none is under construction and no wait is on
     explain      the process of the last attempt died: one that only says so is wanted at once
+    voids        attempts in a row of which nothing came, because files changed under them
     """
 
     wanted: int
     grace: float
     keep: bool = False
-    generations: dict[int, Generation] = field(default_factory=dict)
-    workers: dict[int, Worker] = field(default_factory=dict)
+    hold: float = 0.0
     stopping: bool = False
     stop_deadline: float = 0.0
     due: bool = True
     explain: bool = False
+    voids: int = 0
     starts: Backoff = field(default_factory=Backoff)
     slots: dict[int, Backoff] = field(default_factory=dict)
-    _numbers: int = 0
-    _keys: int = 0
+    pages: Backoff = field(default_factory=Backoff)
 
     # ---- facts --------------------------------------------------------------------------------------------
 
-    def note_loaded(self, number: int, *, solo: bool) -> None:
-        """The application is imported and fresh."""
-        generation = self._step(number, Fact.LOADED)
-        generation.solo = solo
-        self._replace_before(number)
+    def note_loaded(self, number: int, *, solo: bool, late: bool = False) -> None:
+        """The application is imported and fresh; or *late*, and what is on disk is newer again."""
+        generation = self._end_import(number, Fact.LOADED, late=late)
+        if generation is None:
+            return
+        generation.solo, generation.late = solo, late
+        # A mixture of two saves is good for those who wait, but with --on-broken keep it is not what would be kept.
+        self.replace_before(number, self.last_good() if self.keep and late else None)
+        if late:
+            self.note_stale(number)
 
-    def note_broken(self, number: int, *, solo: bool) -> None:
+    def note_broken(self, number: int, *, solo: bool, late: bool = False) -> None:
         """The import failed; the generation could answer with the error."""
-        last_good = self._last_good()
-        generation = self._step(number, Fact.BROKEN)
+        generation = self._end_import(number, Fact.BROKEN, late=late)
+        if generation is None:
+            return
         generation.broken, generation.solo = True, solo
-        if self.keep and last_good is not None:
+        kept = self._keep_last_good()
+        if kept is not None:
             generation.phase = Phase.ASIDE
-            last_good.kept = True
-            self._replace_before(number, Phase.ASIDE)
-        else:
-            self._replace_before(number)
+        self.replace_before(number, kept)
+        if late:
+            self.note_stale(number)
 
-    def note_unborn(self, number: int, now: float) -> None:
+    def note_unborn(self, number: int) -> None:
         """Files changed while they were imported."""
-        self._step(number, Fact.UNBORN)
-        self.due = True
-        self.starts.fail(now, free=2, longest=UNSETTLED_DELAY)
+        if self.generations[number].phase is Phase.LOADING:
+            self._give_up(number, Fact.UNBORN)
 
     def note_stale(self, number: int) -> None:
         """Files of this generation changed. A save is what everybody who failed was waiting for."""
-        before = self.generations[number].phase
-        if self._step(number, Fact.STALE).phase is not before:
-            self.generations[number].deaf = before is Phase.LOADING
-            self.due = True
-            self.starts.forgive()
-            for backoff in self.slots.values():
-                backoff.forgive()
+        generation = self.generations[number]
+        before = generation.phase
+        if before is Phase.LOADING:
+            generation.doubted = True
+        elif self.step(number, Fact.STALE).phase is not before:
+            self._note_save()
+
+    def note_page(self, number: int) -> None:
+        """The one that says how long the import takes is there."""
+        self.step(number, Fact.LOADED)
 
     def note_generation_gone(self, number: int, now: float) -> None:
         """The process ended, for whatever reason."""
         generation = self.generations[number]
         before = generation.phase
-        self._step(number, Fact.GONE)
-        if before is Phase.LOADING:
+        self.step(number, Fact.GONE)
+        if generation.subject:
+            if before is not Phase.LEAVING:
+                self.pages.fail(now, free=1)
+        elif before is Phase.LOADING:
             self.due = True
             self.starts.fail(now, free=0)
             self._keep_last_good()
             # One that explains the death, and watches for the fix, is enough; a stale one watches no longer.
             explained = any(g.aftermath and g.phase in (Phase.LIVE, Phase.ASIDE) for g in self.generations.values())
             self.explain = not generation.aftermath and not explained
-        elif before in (Phase.LIVE, Phase.OUTDATED, Phase.ASIDE):
+        elif before in (*SERVING, Phase.ASIDE):
             self.due = True
             self.starts.fail(now, free=1)
 
     def note_unstarted(self, number: int, now: float) -> None:
         """There was no process to be had for this generation."""
-        self._step(number, Fact.GONE)
+        if self.step(number, Fact.GONE).subject:
+            self.pages.fail(now, free=0)
+            return
         self.due = True
         self.starts.fail(now, free=0)
         self._keep_last_good()
 
     def note_forking(self, number: int, slot: int, now: float) -> int:
         """A worker was ordered; its key."""
-        self._keys += 1
-        self.workers[self._keys] = Worker(self._keys, slot, number, now)
-        return self._keys
+        return self.enlist(slot, number, now)
 
     def note_ready(self, key: int) -> None:
         """The worker accepts."""
@@ -188,7 +150,7 @@ class Roster:
         self.starts.forgive()
         loading = self.loading()
         if loading is not None and now - loading.since >= PATIENT:
-            self._step(loading.number, Fact.REPLACED).deaf = True
+            self.step(loading.number, Fact.REPLACED).deaf = True
 
     def note_stop(self, now: float, *, fast: bool) -> None:
         """Somebody asked for the end; *fast* the second time or by wish."""
@@ -206,39 +168,30 @@ class Roster:
         """What to do now. Each order is given once; the supervisor must carry out all of them."""
         if self.stopping:
             return self._decide_end(now)
-        return [*self._decide_start(now), *self._decide_workers(now), *self._decide_leave(now)]
+        starts = [*self._decide_start(now), *self._decide_page(now)]
+        return [*starts, *self._decide_workers(now), *self._decide_leave(now)]
 
     def next_deadline(self, now: float) -> float | None:
         """When `decide` could have something new to say if nothing else happens."""
         moments = [w.deadline for w in self.workers.values() if w.deadline and not w.killed]
         moments += [g.deadline for g in self.generations.values() if g.deadline and g.phase is Phase.LEAVING]
         moments += [b.not_before for b in self.slots.values() if b.not_before > now]
-        moments += [g.since + SLOW for g in self.generations.values() if g.phase is Phase.LOADING and not g.lookout]
+        loading = self.loading()
+        if loading is not None and not loading.lookout:
+            moments.append(loading.since + SLOW)
+        elif loading is not None and loading.doubted:
+            moments.append(loading.doubted_until)
+        if (page := self._page_due()) is not None:
+            moments.append(page)
         if self.due and self.starts.not_before > now:
             moments.append(self.starts.not_before)
         return min(moments, default=None)
 
-    def current(self) -> Generation | None:
-        """The generation that answers, or would if its workers were up."""
-        alive = [g for g in self.generations.values() if g.phase in (Phase.LIVE, Phase.OUTDATED)]
-        return max(alive, key=lambda g: g.number, default=None)
-
-    @property
-    def newest(self) -> int:
-        """The number of the newest generation, whatever became of it."""
-        return self._numbers
-
-    def newest_served(self) -> int:
-        """The newest generation that has workers, alive itself or not; 0 if there are none."""
-        return max((worker.generation for worker in self.workers.values()), default=0)
-
-    def loading(self) -> Generation | None:
-        """The generation under construction."""
-        return next((g for g in self.generations.values() if g.phase is Phase.LOADING), None)
-
     def _decide_start(self, now: float) -> list[Order]:
         loading = self.loading()
-        if loading is not None:
+        if loading is not None and loading.doubted and now >= loading.doubted_until:
+            self._give_up(loading.number, Fact.STALE).deaf = True
+        elif loading is not None:
             if loading.lookout or now < loading.since + SLOW:
                 return []
             loading.lookout = True
@@ -247,33 +200,61 @@ class Roster:
             return []
         aftermath, self.explain = self.explain, False
         self.due = self.due and aftermath
-        self._numbers += 1
-        self.generations[self._numbers] = Generation(self._numbers, now, aftermath=aftermath)
-        return [Start(self._numbers, aftermath)]
+        self.enter(now, aftermath=aftermath, voids=self.voids)
+        return [Start(self.newest, aftermath, self.voids)]
+
+    def _page_due(self) -> float | None:
+        """When somebody has to say that the import takes long."""
+        loading = self.loading()
+        if loading is None or loading.aftermath or not self.hold or self.page() is not None:
+            return None
+        return max(loading.since + self.hold, self.pages.not_before)
+
+    def _decide_page(self, now: float) -> list[Order]:
+        page, loading, due = self.page(), self.loading(), self._page_due()
+        orders: list[Order] = []
+        if page is not None and (loading is None or loading.number != page.subject):
+            # Whoever comes now waits for the newer code, or has it.
+            self.step(page.number, Fact.REPLACED)
+        if loading is not None and due is not None and now >= due:
+            self.enter(now, subject=loading.number)
+            orders.append(Explain(self.newest, loading.number, loading.since))
+        over = {g.number for g in self.generations.values() if g.subject and g.phase is Phase.LEAVING}
+        return orders + [self._retire(w, now) for w in self.workers.values() if w.generation in over and not w.leaving]
 
     def _decide_workers(self, now: float) -> list[Order]:
+        # An outdated one gets its workers as well: they answer whoever has waited since before the save.
         current = self.current()
-        if current is None or current.phase is not Phase.LIVE:
+        # Those of a generation that died serve on; a page is not better.
+        if current is None or (current.subject and any(w.generation != current.number for w in self._ready())):
             return []
-        orders: list[Order] = []
+        orders: list[Order] = [*self._decide_crowd(current.number)]
         for slot in range(self.wanted):
             backoff = self.slots.get(slot)
             here = [w for w in self.workers.values() if w.slot == slot and not w.leaving]
             if not any(w.generation == current.number for w in here) and (not backoff or backoff.not_before <= now):
                 orders.append(ForkWorker(current.number, slot, current.solo))
             if any(w.generation == current.number and w.ready for w in here):
-                orders += [self._retire(w, now) for w in here if w.generation < current.number]
+                orders += [self._retire(w, now) for w in here if w.generation != current.number]
         extra = [w for w in self.workers.values() if w.slot >= self.wanted and not w.leaving]
         return orders + [self._retire(w, now) for w in extra]
+
+    def _decide_crowd(self, current: int) -> list[Order]:
+        """Who saves again and again while answers are long must not fill the memory with generations."""
+        others = sorted({w.generation for w in self.workers.values() if not w.killed} - {current})
+        crowd = [w for w in self.workers.values() if w.generation in others[:-FINISHING] and not w.killed]
+        for worker in crowd:
+            worker.killed = worker.leaving = True
+        reason = f"{FINISHING} younger generations that are no longer the newest one have workers, too"
+        return [KillWorker(worker.key, reason) for worker in crowd]
 
     def _decide_leave(self, now: float) -> list[Order]:
         orders: list[Order] = []
         for generation in self.generations.values():
-            busy = any(w.generation == generation.number for w in self.workers.values())
             if generation.phase is Phase.OUTDATED and generation.kept:
                 generation.phase = LIFE[generation.phase, Fact.KEPT]
                 orders.append(KeepGeneration(generation.number))
-            elif generation.phase is Phase.LEAVING and not busy:
+            elif generation.phase is Phase.LEAVING and not self.served(generation.number):
                 orders += self._leave(generation, now)
         for worker in self.workers.values():
             if worker.deadline and now >= worker.deadline and not worker.killed:
@@ -291,10 +272,15 @@ class Roster:
                 worker.killed = True
                 orders.append(KillWorker(worker.key, "it is still busy, and the time to stop is over"))
         alive = [g for g in self.generations.values() if g.phase is not Phase.GONE]
-        if not self.workers:
-            for generation in alive:
+        for generation in alive:
+            # One that imports hears nothing, and has nobody to wait for.
+            generation.deaf = generation.deaf or generation.phase is Phase.LOADING
+            if generation.deaf or not self.workers:
                 orders += self._leave(generation, now)
         return [*orders, Finish()] if not self.workers and not alive else orders
+
+    def _ready(self) -> list[Worker]:
+        return [worker for worker in self.workers.values() if worker.ready and not worker.leaving]
 
     def _retire(self, worker: Worker, now: float) -> RetireWorker:
         worker.leaving = worker.told = True
@@ -314,28 +300,31 @@ class Roster:
             return [KillGeneration(generation.number)]
         return []
 
-    def _step(self, number: int, fact: Fact) -> Generation:
-        generation = self.generations[number]
-        generation.phase = LIFE[generation.phase, fact]
-        if generation.phase is Phase.GONE:
-            self._forget(number)
-        return generation
+    def _end_import(self, number: int, fact: Fact, *, late: bool) -> Generation | None:
+        """None if it had been given up meanwhile: its last word was on its way."""
+        if self.generations[number].phase is not Phase.LOADING:
+            return None
+        self.voids = 1 if late else 0
+        return self.step(number, fact)
 
-    def _replace_before(self, number: int, *phases: Phase) -> None:
-        for generation in self.generations.values():
-            if generation.number < number and generation.phase in (phases or Phase):
-                generation.phase = LIFE[generation.phase, Fact.REPLACED]
+    def _give_up(self, number: int, fact: Fact) -> Generation:
+        """Nothing comes of this attempt, because files changed under it."""
+        self.voids += 1
+        self._note_save()
+        return self.step(number, fact)
 
-    def _keep_last_good(self) -> None:
-        last_good = self._last_good()
-        if self.keep and last_good is not None:
+    def _note_save(self) -> None:
+        self.due = True
+        self.starts.forgive()
+        for backoff in self.slots.values():
+            backoff.forgive()
+
+    def _keep_last_good(self) -> Generation | None:
+        """With --on-broken keep: the one that goes on, and nobody else does."""
+        last_good = self.last_good() if self.keep else None
+        if last_good is not None:
             last_good.kept = True
-
-    def _last_good(self) -> Generation | None:
-        good = [g for g in self.generations.values() if g.phase in (Phase.LIVE, Phase.OUTDATED) and not g.broken]
-        return max(good, key=lambda g: g.number, default=None)
-
-    def _forget(self, number: int) -> None:
-        """Generations that are gone, but for the newest one, are history."""
-        for known in [n for n, g in self.generations.items() if g.phase is Phase.GONE and n < self._numbers]:
-            del self.generations[known]
+            for generation in self.generations.values():
+                if generation.late:
+                    generation.phase = LIFE[generation.phase, Fact.REPLACED]
+        return last_good

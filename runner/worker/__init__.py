@@ -2,7 +2,16 @@
 
     loop        accept, read, fresh?, call, answer; orders are obeyed between calls
     acceptor    when it takes a connection, and when it leaves it to others
+    fronts      which front speaks at which listener
+    hand_over   connections given to another worker, and taken from one
+    watchdog    looks at a call that does not come back, in a thread of its own
+    relief      what waits behind such a call, and who could take it
+    inbox       messages that arrive meanwhile
+    slow        the slow log
+    gate        may a request go on here, now that its head is complete?
+    ticker      looks at the connections' deadlines
     lifespan    when it has done or grown enough
+    signals     what kill(1) says to it
     access_log  a line for each request
     own_pages   ping and status, answered without the application
 

@@ -57,8 +57,8 @@ class Acceptor:
         """Look at the queues."""
         if not self._listening:
             self._listening = True
-            for listening in self._listeners:
-                self._loop.add_reader(listening[0], self._accept, *listening)
+            for place, listening in enumerate(self._listeners):
+                self._loop.add_reader(listening[0], self._accept, place, *listening)
 
     def pause(self) -> None:
         """Look away until `listen`."""
@@ -69,7 +69,14 @@ class Acceptor:
             for sock, _, _ in self._listeners:
                 self._loop.remove_reader(sock)
 
-    def _accept(self, sock: socket.socket, front: Front, peers: frozenset[str]) -> None:
+    def adopt(self, sock: socket.socket, place: int) -> Connection:
+        """A connection that another process has accepted at the listener of number *place*."""
+        connection = Connection(sock, self._loop, self.connections, place)
+        connection.machine = self._listeners[place][1](connection)
+        self._opened()
+        return connection
+
+    def _accept(self, place: int, sock: socket.socket, _: Front, peers: frozenset[str]) -> None:
         newest = self._newest
         silent = newest is not None and not newest.heard and not newest.closed
         if (silent and time.monotonic() - self._accepted < SILENT) or not self._welcome():
@@ -88,8 +95,6 @@ class Acceptor:
             self._log.once_a_minute(f"peer {address[0]}", f"{address[0]} is not in FCGI_WEB_SERVER_ADDRS: not served")
             accepted.close()
             return
-        connection = Connection(accepted, self._loop, self.connections)
-        connection.machine = front(connection)
+        connection = self.adopt(accepted, place)
         self._newest, self._accepted = connection, time.monotonic()
-        self._opened()
         connection.open()

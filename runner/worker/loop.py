@@ -6,7 +6,9 @@
     finished   counted, logged; perhaps it was the last one
 
 Laws: orders are obeyed between calls; a worker that is stale accepts nothing more, and lives on until its successor is
-ready, because it may be told to go on. It ends with the supervisor, whose end is the end of its channel.
+ready: it may be told to go on, and gives away what comes on its connections. One that was stale from the start accepts
+all the same, to give away what it reads: what waits then has a time at which it began, and saves that are faster than
+imports starve nobody. It ends with the supervisor, whose end is its channel's.
 Start at run.
 """
 
@@ -18,56 +20,50 @@ import contextlib
 import faulthandler
 import os
 import signal
-import socket
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from runner.freshness.check import Check
-from runner.front.fastcgi import FastCGIFront
-from runner.front.http import HTTPFront
-from runner.front.http_peer import Local
-from runner.front.limits import Limits
-from runner.front.on_change import Course, choose, redirect
-from runner.front.variables import Rules
+from runner.front.connection import Connection
 from runner.host.error_page import Failure
 from runner.host.threads import Threads
-from runner.host.timer import Timer
+from runner.host.timer import Clock, Timer
 from runner.host.wsgi import Host
 from runner.log import Log
 from runner.process import messages
 from runner.process.messages import Channel
 from runner.process.scoreboard import Counter, Moment, Scoreboard
 from runner.process.titles import set_title
-from runner.request import Answer, Exchange, Request
+from runner.request import Exchange, Request
 from runner.settings import Settings
-from runner.worker.acceptor import Acceptor, Front
+from runner.worker.acceptor import Acceptor
 from runner.worker.access_log import AccessLog
+from runner.worker.fronts import Place, open_places
+from runner.worker.gate import Gate
+from runner.worker.hand_over import HandOver
+from runner.worker.inbox import Inbox
 from runner.worker.lifespan import Lifespan
 from runner.worker.own_pages import OwnPages
+from runner.worker.relief import Relief, Siblings, crowded
+from runner.worker.signals import Signals
+from runner.worker.slow import SlowCalls, SlowLog
+from runner.worker.ticker import Ticker
+from runner.worker.watchdog import Watchdog
 
-TICK = 0.25
-"""Seconds between two looks at the connections' deadlines, while there are connections."""
 FIRST_WORD = 1.0
 """Seconds that a retiring worker gives a connection it has just accepted: its request was sent to this address, too."""
 ORPHAN_GRACE = 1.0
 """Seconds for the present requests once the supervisor is gone."""
 
 
-class Place(NamedTuple):
-    """A listening socket as a worker sees it: its descriptor, the front that speaks there, and what it is called."""
-
-    descriptor: int
-    front: str
-    text: str
-    peers: list[str]
-
-
 @dataclass
 class Task:
-    """All a worker is given. Exactly one of *application* and *failure* is there."""
+    """All a worker is given. Exactly one of *application* and *failure* is there.
+
+    *good_until*: monotonic seconds; what began before then may be answered here, whatever was saved since.
+    """
 
     slot: int
     generation: int
@@ -78,6 +74,7 @@ class Task:
     scoreboard: Scoreboard
     application: Callable[..., Any] | None
     failure: Failure | None
+    good_until: float
 
 
 def run(task: Task) -> NoReturn:
@@ -106,26 +103,19 @@ class _Worker:
         settings = self._settings = task.settings
         self.log = Log(f"worker {task.slot}", settings.log_level, settings.log_format)
         set_title(f"worker {task.slot} generation {task.generation}", settings.target)
-        self.draining = False
+        self.draining = self.closing = False
         self.marks = [("X-Runner-Generation", str(task.generation))] if settings.debug else []
         self._task = task
         self._check = task.check
         self._row = task.scoreboard.row(task.slot)
         self._eager = settings.reload == "eager"
-        self._rules = Rules(settings.root_path, settings.trust_remote_user)
-        self._limits = Limits(
-            header_timeout=settings.header_timeout, body_timeout=settings.body_timeout,
-            keep_alive=settings.keep_alive, max_body=settings.max_body,
-        )  # fmt: skip
-        self._pages = OwnPages.wanted(settings, task.generation, task.scoreboard)
+        pages = OwnPages.wanted(settings, task.generation, task.scoreboard)
+        self._gate = Gate(task.check, self._row, pages, settings, good_until=task.good_until, pause=self._pause)
+        self.admit = self._gate.admit
         self._access = AccessLog(settings, task.generation, self.log)
-        self._most = settings.max_inflight
-        self._inflight = 0
         self._pid = os.getpid()
         self._lifespan = Lifespan(settings) if settings.max_requests or settings.max_rss else None
-        self._paused = False
-        self._retiring = False
-        self._ticking = False
+        self._paused = self._collecting = False
         self._threads: Threads | None = None
         self._handle: Callable[[Exchange], None] = self._show_failure
 
@@ -135,14 +125,17 @@ class _Worker:
         """Everything between the first accept and the last answer."""
         self._loop = asyncio.get_running_loop()
         self._end = self._loop.create_future()
-        self._open_host()
-        listeners = [
-            (socket.socket(fileno=os.dup(each.descriptor)), self._front_of(each), frozenset(each.peers))
-            for each in self._task.listeners
-        ]
-        self._acceptor = Acceptor(listeners, self.log, self._welcome, self._opened)
+        listeners = open_places(self._task.listeners, self, self._settings)
+        self._acceptor = Acceptor(listeners, self.log, self._welcome, lambda: self._ticker.start())
         self._connections = self._acceptor.connections
-        self._watch_signals()
+        self._ticker = Ticker(self._loop, self._connections, self._busy, self._looked)
+        self._hand_over = HandOver(self._task.channel, self._task.generation, self._acceptor.adopt, self.log)
+        self._inbox = Inbox(self._task.channel, lambda: self._loop.call_soon_threadsafe(self._obey))
+        self._watchdog = self._train()
+        self._slow_calls = SlowCalls(self._settings.slow, self.log)
+        self._open_host()
+        self._collecting = self._check.stale()
+        self._signals = Signals(self._loop, self._hear_signal)
         self._loop.add_reader(self._task.channel, self._obey)
         row = self._row
         row.set(Counter.PID, os.getpid())
@@ -153,6 +146,7 @@ class _Worker:
         self._task.channel.send(messages.Ready(os.getpid()))
         await self._end
         self._acceptor.pause()
+        self._watchdog.close()
         if self._threads is not None:
             self._threads.close()
 
@@ -160,49 +154,49 @@ class _Worker:
         task, settings = self._task, self._settings
         if task.application is None:
             return
-        timer = None
+        clocks: list[Clock] = []
         if settings.timeout:
-            timer = Timer(settings.timeout, self._note_deadline)
+            clocks.append(Timer(settings.timeout, self._note_deadline))
             # To the descriptor: sys.stderr may be something of the application's that has none.
             faulthandler.register(messages.DUMP_SIGNAL, file=2, all_threads=True)
-        host = Host(task.application, self.log, threads=settings.threads, debug=settings.debug, timer=timer)
+        host = Host(task.application, self.log, threads=settings.threads, debug=settings.debug, clocks=clocks)
         self._handle = host.handle
-        if settings.threads > 1:
-            self._threads = Threads(host, settings.threads, self._loop, self._thread_freed)
-            self._handle = self._threads.handle
+        if settings.threads == 1:
+            clocks.append(self._watchdog)
+        else:
+            clocks.append(self._slow_calls)
+            threads = self._threads = Threads(host, settings.threads, self._loop, self._thread_freed)
+            self._handle = threads.handle
+            siblings = Siblings(
+                task.scoreboard, settings.workers, task.generation, self._pid, threads=settings.threads
+            )
+            self._gate.crowded = lambda: not self.draining and crowded(threads.idle, siblings)
 
-    def _watch_signals(self) -> None:
-        # loop.add_signal_handler would be undone by an application that runs a loop of its own inside a call.
-        receiver, self._wakeup = socket.socketpair()
-        receiver.setblocking(False)
-        self._wakeup.setblocking(False)
-        self._signals: list[int] = []
-        self._loop.add_reader(receiver, self._hear_signals, receiver)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1):
-            signal.signal(number, self._note_signal)
+    def _train(self) -> Watchdog:
+        task, settings = self._task, self._settings
+        siblings = Siblings(task.scoreboard, settings.workers, task.generation, self._pid)
+        relief = Relief(self._connections, siblings, self.part, self._inbox.returns)
+        # Once the whole service stops nobody takes anything more.
+        return Watchdog(
+            lambda exchange: iter(()) if self.closing else relief.steps(exchange),
+            SlowLog(settings.slow, self.log), self.log,
+        )  # fmt: skip
 
-    def _note_signal(self, number: int, frame: object) -> None:
-        # A handler may run in the middle of anything, so it only wakes the loop.
-        self._signals.append(number)
-        with contextlib.suppress(OSError):
-            self._wakeup.send(b"\0")
-
-    def _hear_signals(self, receiver: socket.socket) -> None:
-        receiver.recv(4096)
-        while self._signals:
-            number = self._signals.pop()
-            if number == signal.SIGUSR1:
-                self._access.reopen()
-            elif number != signal.SIGHUP:
-                # To this process alone it means "you, leave"; to the whole group the supervisor says the same.
-                self._retire(f"received {signal.Signals(number).name}")
+    def _hear_signal(self, number: signal.Signals) -> None:
+        if number == signal.SIGUSR1:
+            self._access.reopen()
+        elif number != signal.SIGHUP:
+            # To this process alone it means "you, leave"; to the whole group the supervisor says the same.
+            self._retire(f"received {number.name}")
 
     def _obey(self) -> None:
         try:
-            while (received := self._task.channel.receive()) is not None:
+            while not self._end.done() and (received := self._inbox.receive()) is not None:
                 match received[0]:
-                    case messages.Retire():
-                        self._retire("")
+                    case messages.Parcel() as parcel:
+                        self._take(parcel, received[1])
+                    case messages.Retire(last):
+                        self._retire("", last=last)
                     case messages.Reopen():
                         self._access.reopen()
                     case messages.Keep():
@@ -210,109 +204,105 @@ class _Worker:
         except EOFError:
             self._loop.remove_reader(self._task.channel)
             self._loop.call_later(ORPHAN_GRACE, self._leave)
-            self._retire("")
+            self._retire("", last=True)
 
     def _pause(self) -> None:
         """The code on disk is newer. Whoever connects now waits in the queue for the next generation."""
-        self._paused = self.draining = True
-        self._acceptor.pause()
+        if not self._collecting:
+            self._paused = True
+            self._acceptor.pause()
 
     def _keep(self) -> None:
         """The newer code is broken; this one goes on."""
         self._check.keep()
-        if not self._retiring:
-            self._paused = self.draining = False
+        self._paused = self._collecting = False
+        if not self.draining:
             self._acceptor.listen()
 
-    def _retire(self, reason: str) -> None:
+    def _retire(self, reason: str, *, last: bool = False) -> None:
         """Accept nothing more; leave when nothing is under way."""
-        if self._retiring:
+        if self.draining and (self.closing or not last):
             return
-        self._retiring = self.draining = True
+        self.closing = self._gate.closing = last
+        self.draining = True
         self._acceptor.pause()
         if reason:
             self._task.channel.send(messages.Retiring(reason))
         for connection in list(self._connections):
-            # What is already in its buffer is a request that was sent to us: read it before hanging up.
-            connection.poll()
-            if not connection.heard and not connection.closed:
+            if last:
+                # What is already in its buffer is a request that was sent to us: read it before hanging up.
+                connection.poll()
+            if last and not connection.heard and not connection.closed:
                 connection.expect(FIRST_WORD)
-            elif not connection.closed:
-                connection.machine.retire()
+            elif not connection.closed and (unread := connection.machine.unread()) is not None:
+                self.part(connection, unread)
+        self._ticker.hasten()
         self._leave_if_idle()
 
+    def _busy(self) -> bool:
+        return self._gate.inflight > 0 or self.draining
+
     def _leave_if_idle(self) -> None:
-        if self._retiring and not self._inflight and not self._connections:
+        if self.draining and not self._gate.inflight and not self._connections:
             self._leave()
 
     def _leave(self) -> None:
         if not self._end.done():
             self._end.set_result(None)
 
+    def _take(self, parcel: messages.Parcel, descriptors: list[int]) -> None:
+        """Another worker's connection is ours now; a request that nobody can answer is refused with the reason."""
+        self._gate.refusal = parcel.refused
+        self._hand_over.take(parcel, descriptors, leaving=self.draining)
+        self._gate.refusal = ""
+        self._leave_if_idle()
+
     # ---- connections ----------------------------------------------------------------------------------------
 
     def _welcome(self) -> bool:
         """May a connection be taken out of the queue now?"""
         busy = self._threads is not None and self._threads.idle <= 0
-        if busy or self._paused or self._retiring:
+        if busy or self._paused or self.draining:
             self._acceptor.pause()
             return False
+        if self._collecting:
+            return True
         if self._check.stale() if self._eager else self._check.seems_stale():
             self._pause()
             return False
         return True
 
-    def _opened(self) -> None:
-        if not self._ticking:
-            self._ticking = True
-            self._loop.call_later(TICK, self._tick)
-
     def _thread_freed(self) -> None:
-        if not self._paused and not self._retiring:
+        if not self._paused and not self.draining:
             self._acceptor.listen()
         self._leave_if_idle()
 
-    def _tick(self) -> None:
-        now = time.monotonic()
-        for connection in list(self._connections):
-            if connection.deadline and connection.deadline <= now:
-                connection.overdue()
-        self._ticking = bool(self._connections)
-        if self._ticking:
-            self._loop.call_later(TICK, self._tick)
+    def _looked(self) -> None:
+        self._slow_calls.look()
         self._leave_if_idle()
-
-    def _front_of(self, place: Place) -> Front:
-        if place.front == "fastcgi":
-            return lambda connection: FastCGIFront(connection, self, self._rules, self._limits)
-        unix = place.text.startswith("unix:")
-        name, port = ("", "") if unix else place.text.rsplit(":", 1)
-        local = Local(name, port, unix, frozenset(self._settings.forwarded_allow_ips))
-        return lambda connection: HTTPFront(connection, self, self._rules, self._limits, local)
 
     # ---- the service of the fronts --------------------------------------------------------------------------
 
-    def admit(self, request: Request) -> Answer | None:
+    def hold(self, connection: Connection, request: Request, unread: bytes) -> None:
         """See runner.request.Service."""
-        if self._pages is not None and (page := self._pages.answer(request)) is not None:
-            return page
-        if self._most and self._inflight >= self._most:
-            self._row.count(Counter.REFUSED)
-            headers = [("Retry-After", "1"), ("Content-Type", "text/plain")]
-            return Answer(503, headers, b"Too many requests at once; ask again in a second.\n")
-        if self._check.stale():
-            self._pause()
-            match choose(request):
-                case Course.REDIRECT:
-                    self._row.count(Counter.REDIRECTS)
-                    return redirect(request)
-                case Course.EXEMPT:
-                    self._row.count(Counter.EXEMPT)
-        return None
+        if self._gate.outdated:
+            self._row.count(Counter.HELD)
+            self._hand_over.hold(connection, unread, request.began)
+        else:
+            self.part(connection, unread)
+
+    def part(self, connection: Connection, unread: bytes) -> None:
+        """See runner.request.Service."""
+        if not self.closing:
+            self._row.count(Counter.MOVED)
+            self._hand_over.give(connection, unread)
+        elif not unread:
+            # Nothing of the peer's is left unread here, so no reset follows that could destroy our last bytes.
+            connection.close(linger=False)
 
     def handle(self, exchange: Exchange) -> None:
         """See runner.request.Service."""
-        self._inflight += 1
+        self._gate.inflight += 1
         self._note_inflight()
         self._handle(exchange)
 
@@ -322,20 +312,20 @@ class _Worker:
         if not whole:
             self._row.count(Counter.CUT)
         if exchange.request.body is not None:
-            self._inflight -= 1
+            self._gate.inflight -= 1
             self._note_inflight()
         if self._access.wanted:
             self._access.write(exchange.request, status, sent, self._task.slot)
         if self._lifespan is not None and (reason := self._lifespan.spent()):
             self._loop.call_soon(self._retire, reason)
-        if self._retiring:
+        if self.draining:
             self._loop.call_soon(self._leave_if_idle)
 
     # What is not a count but a state belongs to the newest worker of a slot: one that leaves is silent about it.
 
     def _note_inflight(self) -> None:
         if self._row.get(Counter.PID) == self._pid:
-            self._row.set(Counter.INFLIGHT, self._inflight)
+            self._row.set(Counter.INFLIGHT, self._gate.inflight)
 
     def _note_deadline(self, deadline: float) -> None:
         if self._row.get(Counter.PID) == self._pid:

@@ -21,6 +21,7 @@ class Well:
     def __init__(self, file: Path, *, eager: bool) -> None:
         self.told: list[tuple[str, ...]] = []
         self.file = file
+        self.eager = eager
         self._selector = selectors.DefaultSelector()
         self._watch = Watch()
         self._watch.inputs.add_file(str(file))
@@ -29,6 +30,20 @@ class Well:
         self.worker, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.worker.setblocking(False)
         self.drainer.add_worker(theirs)
+
+    def pending(self) -> bool:
+        """Something is in the queue."""
+        assert self._watch.inotify is not None
+        return self._watch.inotify.pending()
+
+    def empties(self) -> bool:
+        """Nothing is in the queue after another turn."""
+        self.turn()
+        return not self.pending()
+
+    def woken(self) -> bool:
+        """The generation's loop would not sleep now."""
+        return bool(self._selector.select(0)) or self.drainer.overdue()
 
     def turn(self) -> None:
         """One round of the generation's loop."""
@@ -89,6 +104,14 @@ def test_a_save_is_stale_for_good_and_told_once(well: Well) -> None:
     assert well.drainer.word[0] == Word.STALE
 
 
+def test_stale_is_never_unsaid(well: Well) -> None:
+    """Woken once more for a queue that a question had read meanwhile: else the next to come would "find" the change."""
+    edit(well.file, "x = 22\n")
+    assert well.ask(1) is Word.STALE
+    well.drainer.drain()
+    assert well.drainer.word[0] == Word.STALE
+
+
 def test_by_order_it_goes_on(well: Well) -> None:
     """Kept is the last word."""
     edit(well.file, "x = 22\n")
@@ -124,3 +147,33 @@ def test_a_worker_that_leaves_is_forgotten(well: Well) -> None:
     well.worker.close()
     well.turn()
     assert len(os.listdir("/proc/self/fd")) == before - 2
+
+
+def test_what_is_of_no_interest_is_read_unasked(well: Well) -> None:
+    """So the next request finds an empty queue and need not ask."""
+    edit(well.file.with_name("a.log"), "")
+    assert well.pending()
+    until("the queue is read", well.empties)
+    assert well.drainer.word[0] == Word.FRESH
+
+
+def test_a_save_is_told_at_once_or_at_the_next_question(well: Well) -> None:
+    """If at the next question, then whoever comes has to ask, because the word says so."""
+    edit(well.file, "x = 22\n")
+    until("the queue is read", well.empties)
+    assert bool(well.told) is well.eager
+    assert well.drainer.word[0] == (Word.STALE if well.eager else Word.BUSY)
+    assert well.ask(1) is Word.STALE
+    assert well.told == [(str(well.file),)]
+
+
+@pytest.mark.parametrize("stale", [True, False])
+def test_who_is_kept_listens_no_more(well: Well, stale: bool) -> None:
+    """Or the queue, which nobody reads any more, would wake it for ever."""
+    if stale:
+        edit(well.file, "x = 22\n")
+        assert well.ask(1) is Word.STALE
+    well.drainer.keep()
+    edit(well.file.with_name("a.log"), "")
+    assert well.pending()
+    assert not well.woken()

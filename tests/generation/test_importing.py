@@ -1,5 +1,6 @@
 """What an import comes to, and what `check` says of it."""
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -67,3 +68,39 @@ def test_a_factory_is_called(project: Project) -> None:
     status, _, err = check(directory, "app:make(1)")
     assert status == 0, err
     assert check(directory, "app:make()")[0] == 1
+
+
+@pytest.mark.parametrize(("code", "blame"), [
+    ("import asyncio; loop = asyncio.new_event_loop()\n", "an event loop open"),
+    ("import socket; pair = socket.socketpair()\n", "a connection to an unnamed socket open"),
+    ("import socket; to = socket.create_connection(('127.0.0.1', {port}))\n", "a connection to 127.0.0.1:{port} open"),
+])
+def test_what_workers_must_not_share_is_named(project: Project, code: str, blame: str) -> None:
+    """A connection or a loop that the import left open: each worker will import by itself."""
+    main = "def main(environ, start_response): return []\n"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        status, out, _ = check(project({"app.py": code.format(port=port) + main}))
+    assert status == 0
+    assert f"; the import left {blame.format(port=port)}, so each worker will import by itself" in out
+
+
+@pytest.mark.parametrize("code", [
+    "import socket; s = socket.socket()\n",
+    "import socket; s = socket.create_server(('127.0.0.1', 0))\n",
+    "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect(('127.0.0.1', 9))\n",
+    "import socket; a, b = socket.socketpair(); a.close(); b.close()\n",
+])
+def test_what_workers_may_share_is_not_named(project: Project, code: str) -> None:
+    """A socket without a connection, a listening one, and one that was closed again."""
+    status, out, _ = check(project({"app.py": code + "def main(environ, start_response): return []\n"}))
+    assert status == 0
+    assert "the import left" not in out
+
+
+def test_a_child_of_the_import_says_nothing(project: Project) -> None:
+    """A child that the application forked, and that comes out of the import too, is not a second verdict."""
+    code = "import os\nif child := os.fork(): os.waitpid(child, 0)\ndef main(environ, start_response): return []\n"
+    status, out, _ = check(project({"app.py": code}))
+    assert status == 0
+    assert out.count("is fine") == 1

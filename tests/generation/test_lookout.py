@@ -10,7 +10,7 @@ import pytest
 
 from runner.freshness.inputs import Additions, File
 from runner.freshness.stamps import stamp
-from runner.generation.lookout import look_out, read_journal
+from runner.generation.lookout import last_name, look_out, read_journal
 from runner.process import messages
 from runner.process.messages import Begin, Channel
 from runner.settings import resolve
@@ -33,6 +33,19 @@ def note(journal: int, name: str, *paths: Path) -> None:
     """As a generation does before it runs a module."""
     items = Additions([File(str(path), stamp(str(path))) for path in paths])
     os.write(journal, f"{items.to_json()}\t{name}\n".encode())
+
+
+def test_the_last_name_in_a_journal(journal: int, tmp_path: Path) -> None:
+    """Of the last whole line, however long the lines before it are."""
+    assert last_name(journal) == ""
+    os.write(journal, b"[]\tap")
+    assert last_name(journal) == ""
+    os.write(journal, b"p\n")
+    assert last_name(journal) == "app"
+    note(journal, "shop.views", *[tmp_path] * 200)
+    assert last_name(journal) == "shop.views"
+    os.write(journal, b"[]\tshop.mod")
+    assert last_name(journal) == "shop.views"
 
 
 def test_a_journal_is_read_where_one_left_off(journal: int, tmp_path: Path) -> None:
@@ -58,7 +71,7 @@ class Watcher:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.channel, self._other = Channel(ours), Channel(theirs)
         self.channel.sock.settimeout(10)
-        begin = Begin(resolve({}, {}, "/").settings.to_json(), 1, messages.LOOKOUT, [], -1, journal, "")
+        begin = Begin(resolve({}, {}, "/").settings.to_json(), 1, messages.LOOKOUT, [], -1, journal, "", 0, 0.0)
         self.thread = threading.Thread(target=self._run, args=(begin,))
         self.thread.start()
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -100,15 +101,50 @@ def test_what_it_reads_is_journaled_before_it_runs(directory: Path) -> None:
     os.close(journal)
 
 
-def test_a_save_during_the_import_makes_it_void(directory: Path) -> None:
-    """Nothing mixed is ever served."""
-    text = "import os\npath = __file__\nopen(path + '.new', 'w').write('x = 2\\n')\nos.replace(path + '.new', path)\n"
-    edit(directory / "app.py", "import inner\n" + SOURCE)
-    edit(directory / "inner.py", "import subprocess, sys\nsubprocess.run([sys.executable, '-c', "
-         + repr(text.replace("__file__", repr(str(directory / "app.py")))) + "])\n")
-    with generation(directory) as stage:
+def interrupt(directory: Path, rest: str = "") -> None:
+    """Let the application be saved by somebody else while it is imported; *rest* is what it does then."""
+    saved = str(directory / "app.py")
+    save = f"import os; open({saved + '.new'!r}, 'w').write('x = 2'); os.replace({saved + '.new'!r}, {saved!r})"
+    edit(directory / "inner.py", f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {save!r}])\n")
+    edit(directory / "app.py", f"import inner\n{rest}\n{SOURCE}")
+
+
+@pytest.mark.parametrize(("rest", "voids"), [("", 0), ("1/0", 0), ("1/0", 3)])
+def test_a_save_during_the_import_makes_it_void(directory: Path, rest: str, voids: int) -> None:
+    """The first time; and a mixture of two saves that fails is no answer for longer."""
+    interrupt(directory, rest)
+    with generation(directory, voids=voids) as stage:
         assert stage.hear(messages.Unborn).paths == [f"{directory}/app.py"]
         assert ended(stage.channel)
+
+
+def test_after_a_void_attempt_it_may_be_late(directory: Path) -> None:
+    """Stale from birth, before it can fork; good for who has waited since before its import, and for nobody else."""
+    interrupt(directory)
+    before = time.monotonic()
+    with generation(directory, voids=1) as stage:
+        loaded = stage.hear(messages.Loaded)
+        assert loaded.late == [f"{directory}/app.py"]
+        assert before < loaded.good_until < time.monotonic() - loaded.milliseconds / 1000
+        assert stage.hear(messages.Stale).paths == loaded.late
+
+
+def test_the_fifth_failure_under_changes_is_shown(directory: Path) -> None:
+    """Stale from birth as well."""
+    interrupt(directory, "1/0")
+    with generation(directory, voids=4) as stage:
+        broken = stage.hear(messages.Broken)
+        assert (broken.summary, broken.late) == ("ZeroDivisionError: division by zero", [f"{directory}/app.py"])
+        assert stage.hear(messages.Stale).paths == broken.late
+
+
+def test_what_is_proven_is_good_until_its_proof(directory: Path) -> None:
+    """Later than all it has read."""
+    before = time.monotonic()
+    with generation(directory) as stage:
+        loaded = stage.hear(messages.Loaded)
+        assert loaded.late == []
+        assert before + loaded.milliseconds / 1000 < loaded.good_until < time.monotonic()
 
 
 def test_a_worker_that_let_go_of_its_channel_does_not_outlive_it(directory: Path) -> None:

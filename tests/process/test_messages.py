@@ -10,10 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.errors import RunnerError
-from runner.process.messages import MESSAGES, Begin, Broken, Channel, Fork, Forked, Ready, Stale, pair, parse, serialize
+from runner.process.messages import (
+    MESSAGES,
+    Begin,
+    Broken,
+    Channel,
+    Fork,
+    Forked,
+    Parcel,
+    Ready,
+    Retire,
+    Stale,
+    Taken,
+    pair,
+    parse,
+    serialize,
+)
 
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=50)   # with lone surrogates, as file names have them
 VALUES: dict[Any, st.SearchStrategy[Any]] = {
+    bool: st.booleans(),
     str: TEXTS, int: st.integers(-(2**40), 2**40), float: st.floats(allow_nan=False, allow_infinity=False),
     list[str]: st.lists(TEXTS, max_size=5), list[list[Any]]: st.lists(st.lists(st.integers(), max_size=3), max_size=3),
 }
@@ -41,7 +57,9 @@ def test_anything_else_is_refused(data: bytes) -> None:
         pass
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"1", b'["Retire", 1]', b'["Nothing"]', b'[["Retire"]]', b"\xff"])
+@pytest.mark.parametrize("data", [
+    b"", b"{}", b"[]", b"1", b'["Retire", 1, 2]', b'["Parcel", 1]', b'["Nothing"]', b'[["Retire"]]', b"\xff",
+])
 def test_what_is_almost_a_message_is_refused(data: bytes) -> None:
     """Wrong shape, unknown name, wrong number of values."""
     with pytest.raises(RunnerError, match="not a message between processes"):
@@ -93,8 +111,8 @@ def test_the_end_of_the_other_process_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("message", [
-    Broken("s" * 500_000, "w" * 4096, 0, 1, "c" * 5000, 1.0, ["n" * 9000] * 300),
-    Broken("\U0001f40d" * 20_000, "\0" * 20_000, 0, 1, "", 1.0, []),
+    Broken("s" * 500_000, "w" * 4096, 0, 1, "c" * 5000, 1.0, ["n" * 9000] * 300, 1.0, []),
+    Broken("\U0001f40d" * 20_000, "\0" * 20_000, 0, 1, "", 1.0, [], 1.0, []),
     Stale(["/" + "\udcff" * 4000] * 50),
     Forked(1, 2, "e" * 200_000),
 ])
@@ -112,8 +130,20 @@ def test_enormous_news_arrives_cut(message: Any) -> None:
 def test_orders_are_never_cut() -> None:
     """Settings that were cut would be other settings."""
     settings = "x" * 150_000
-    begin = parse(serialize(Begin(settings, 1, -1, [], 3, 4, "")))
+    begin = parse(serialize(Begin(settings, 1, -1, [], 3, 4, "", 0, 0.0)))
     assert isinstance(begin, Begin) and begin.settings == settings
+
+
+def test_what_is_not_said_is_the_usual() -> None:
+    """Retiring is not the end of the service, a parcel is not refused, what was taken was whole."""
+    assert (Retire(), Parcel(0, "", 0.0, 0), Taken()) == (Retire(False), Parcel(0, "", 0.0, 0, ""), Taken(True))
+
+
+@given(st.binary(min_size=1, max_size=64))
+def test_a_parcel_is_never_cut(data: bytes) -> None:
+    """Of the largest that travels in the message itself each byte arrives, whatever its value."""
+    parcel = Parcel(3, (data * 8192)[:8192].decode("latin-1"), 12.5, 4, "r" * 100)
+    assert parse(serialize(parcel)) == parcel
 
 
 def test_the_supervisor_waits_for_nobody() -> None:

@@ -1,8 +1,10 @@
 """A roster, and a supervisor that carries out its orders in no time: what tests of the rules are written with."""
 
-from runner.supervisor import roster
+from runner.supervisor import orders
+from runner.supervisor.book import SERVING
 from runner.supervisor.life import Phase
-from runner.supervisor.roster import Order, Roster
+from runner.supervisor.orders import Order
+from runner.supervisor.roster import Roster
 
 
 class Play:
@@ -11,8 +13,8 @@ class Play:
     orders  all that were given since the last `go`
     """
 
-    def __init__(self, wanted: int = 2, grace: float = 30.0, *, keep: bool = False) -> None:
-        self.roster = Roster(wanted, grace, keep)
+    def __init__(self, wanted: int = 2, grace: float = 30.0, *, keep: bool = False, hold: float = 0.0) -> None:
+        self.roster = Roster(wanted, grace, keep, hold)
         self.now = 1000.0
         self.orders: list[Order] = []
         self.finished = False
@@ -22,11 +24,11 @@ class Play:
         self.now += later
         self.orders = []
         for _ in range(20):
-            orders = self.roster.decide(self.now)
-            if not orders:
+            given = self.roster.decide(self.now)
+            if not given:
                 return self.orders
-            self.orders += orders
-            for order in orders:
+            self.orders += given
+            for order in given:
                 self._obey(order)
             if self.finished:
                 return self.orders
@@ -34,10 +36,10 @@ class Play:
 
     def _obey(self, order: Order) -> None:
         match order:
-            case roster.ForkWorker(number, slot, _):
-                assert self.roster.generations[number].phase is Phase.LIVE
+            case orders.ForkWorker(number, slot, _):
+                assert self.roster.generations[number].phase in SERVING
                 self.roster.note_forking(number, slot, self.now)
-            case roster.Finish():
+            case orders.Finish():
                 self.finished = True
 
     # ---- facts in one word --------------------------------------------------------------------------------

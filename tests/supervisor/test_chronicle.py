@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,14 +40,15 @@ class Story:
 
     def ready(self, number: int, *, broken: bool = False, due: bool = False, **more: Any) -> None:
         """A generation is loaded and its first worker accepts."""
-        values: dict[str, Any] = {"files": 7, "kind": "WSGI", "culprit": "", "milliseconds": 5.0, "notes": []}
+        values: dict[str, Any] = {"files": 7, "kind": "WSGI", "culprit": "", "milliseconds": 5.0, "notes": [],
+                                  "good_until": 0.0, "late": []}
         values |= more
         self.chronicle.loaded(messages.Loaded(**values))
         self.chronicle.ready(number, broken=broken, due=due)
 
     def broken(self, number: int, kept: int | None = None) -> None:
         """The import failed."""
-        message = messages.Broken("NameError: x", "/srv/app.py:3", 0, 7, "", 5.0, [])
+        message = messages.Broken("NameError: x", "/srv/app.py:3", 0, 7, "", 5.0, [], 0.0, [])
         self.chronicle.broken(number, message, kept)
 
     def wait(self, after: int) -> "Waiting":
@@ -161,3 +163,43 @@ def test_a_void_attempt_is_told(story: Story) -> None:
     """With the file that changed under it."""
     story.chronicle.note_void(["/srv/app.py"])
     assert story.log.lines == ["info: app.py changed while it was imported; importing again"]
+
+
+def test_an_import_that_takes_long_is_told(story: Story) -> None:
+    """In the log once, and to whoever asks."""
+    story.chronicle.importing("the application is still being imported, since 30 s")
+    assert story.log.lines == ["warning: the application is still being imported, since 30 s"]
+    assert story.ledger.importing == "the application is still being imported, since 30 s"
+
+
+def test_saves_that_follow_each_other_are_one_wait(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its milliseconds count from the first save that no worker has answered yet."""
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    story.ready(1)
+    for _ in range(3):
+        clock[0] += 0.1
+        story.chronicle.note_change(["/srv/app.py"])
+    clock[0] += 0.1
+    story.ready(2, due=True)
+    clock[0] += 0.5
+    story.chronicle.note_change(["/srv/app.py"])
+    clock[0] += 0.1
+    story.ready(3)
+    assert story.log.lines[-2:] == [
+        "info: app.py changed → generation 2 in 300 ms", "info: app.py changed → generation 3 in 600 ms"
+    ]
+
+
+def test_a_failure_that_others_answer_for_ends_the_wait(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fix begins another one, however late it comes."""
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    story.ready(1)
+    story.chronicle.note_change(["/srv/app.py"])
+    story.broken(2, kept=1)
+    clock[0] += 3600.0
+    story.chronicle.note_change(["/srv/app.py"])
+    clock[0] += 0.1
+    story.ready(3)
+    assert story.log.lines[-1] == "info: app.py changed → generation 3 in 100 ms"

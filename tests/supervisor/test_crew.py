@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,13 +13,13 @@ from runner.process import interpreter, messages
 from runner.process.messages import Message
 from runner.process.scoreboard import Counter, Scoreboard
 from runner.settings import Settings, resolve
-from runner.supervisor import crew as crews
 from runner.supervisor.crew import Crew, Hand, Station, send_signal
+from runner.supervisor.orders import Start
 from tests.support.trouble import alive, until
 
 STAND_IN = """
 import os, socket, sys
-from runner.process.messages import Begin, Channel, Ready
+from runner.process.messages import Begin, Channel, Parcel, Ready
 channel = Channel(socket.socket(fileno=int(sys.argv[1])))
 channel.sock.setblocking(True)
 begin = channel.receive()[0]
@@ -38,16 +37,16 @@ class Desk:
         self.heard: list[Message] = []
         self.gone: list[Station | Hand] = []
         self._selector = selector
-        self._settings = settings
+        self.settings = settings
 
     def start(self, number: int) -> Station:
         """A generation."""
-        self.crew.start(number, self._settings, "", lambda _, message: self.heard.append(message), self._lose)
+        self.crew.start(Start(number), self.settings, "", lambda _, message: self.heard.append(message), self.lose)
         return self.crew.stations[number]
 
     def start_alone(self, key: int) -> Hand:
         """A worker that is our own child."""
-        self.crew.start_alone(key, 1, 0, self._settings, lambda _, message: self.heard.append(message), self._lose)
+        self.crew.start_alone(key, 1, 0, self.settings, lambda _, message, __: self.heard.append(message), self.lose)
         return self.crew.hands[key]
 
     def look(self) -> bool:
@@ -64,7 +63,8 @@ class Desk:
             os.close(station.journal)
         os.close(self.board.descriptor)
 
-    def _lose(self, who: Station | Hand) -> None:
+    def lose(self, who: Station | Hand) -> None:
+        """Its process is gone."""
         self.gone.append(who)
 
 
@@ -146,7 +146,7 @@ def test_what_a_dead_worker_was_doing_is_counted_as_cut(desk: Desk) -> None:
 
 def test_a_fork_in_a_generation_that_is_gone_fails_at_once(desk: Desk) -> None:
     """The worker is missed as if it had ended."""
-    desk.crew.fork(1, 99, 0, lambda *_: None, desk._lose)
+    desk.crew.fork(1, 99, 0, lambda *_: None, desk.lose)
     until("it is missed", lambda: desk.look() and [hand for hand in desk.gone if isinstance(hand, Hand)])
     del desk.crew.hands[1]
 
@@ -175,10 +175,23 @@ def test_a_signal_to_nobody_is_harmless() -> None:
     send_signal(-1, signal.SIGKILL)
 
 
-def test_a_journal_is_readable_after_its_writer(tmp_path: Path) -> None:
-    """Memory of its own, where there is such a thing."""
-    descriptor = crews._anonymous_file()
-    os.write(descriptor, b"line\n")
-    assert os.pread(descriptor, 9, 0) == b"line\n"
-    os.close(descriptor)
-    assert not alive({-1})
+def test_a_journal_is_readable_after_its_writer(desk: Desk) -> None:
+    """What a generation noted is there when its process is gone."""
+    station = desk.start(1)
+    os.write(station.journal, b"line\n")
+    station.popen.kill()
+    until("it is missed", lambda: desk.look() and desk.gone == [station])
+    desk.crew.dismiss(station)
+    desk.crew.keep_journal(station)
+    assert os.pread(desk.crew.journal, 9, 0) == b"line\n"
+    os.close(desk.crew.journal)
+
+
+def test_what_comes_along_with_a_message_is_heard_with_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker's descriptor is told beside its words."""
+    stand_in(monkeypatch, "channel.send(Parcel(0, '', 0.0, 0), os.open('/dev/null', 0)); channel.sock.recv(9)")
+    rights: list[int] = []
+    desk.crew.start_alone(7, 1, 0, desk.settings, lambda _, __, each: rights.extend(each), desk.lose)
+    until("it is heard", lambda: desk.look() and rights)
+    assert os.readlink(f"/proc/self/fd/{rights[0]}") == "/dev/null"
+    os.close(rights[0])

@@ -54,6 +54,23 @@ def test_broken_code_is_a_state(board: Scoreboard) -> None:
     assert report(play, board)["state"] == "broken"
 
 
+def test_an_import_that_takes_long_is_a_state(board: Scoreboard) -> None:
+    """With a note, which goes with the page that says so."""
+    play = Play(hold=30.0)
+    ledger = Ledger(resolve({"target": "app:main"}, {}, "/srv").settings, [])
+    play.go()
+    play.go(later=30.0)
+    play.roster.note_page(2)
+    play.settle()
+    ledger.importing = "still being imported"
+    seen = ledger.report(play.roster, board, {})
+    assert (seen["state"], seen["notes"]) == ("importing", ["still being imported"])
+    play.roster.note_loaded(1, solo=False)
+    play.settle()
+    seen = ledger.report(play.roster, board, {})
+    assert (seen["state"], seen["notes"], seen["generation"]) == ("running", [], 1)
+
+
 def test_workers_without_their_generation_are_no_start(board: Scoreboard) -> None:
     """They serve on until the next one is there."""
     play = Play()

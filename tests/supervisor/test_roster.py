@@ -2,8 +2,9 @@
 
 import pytest
 
-from runner.supervisor.life import PATIENT, SLOW, Phase
-from runner.supervisor.roster import (
+from runner.supervisor.life import FINISHING, PATIENT, SLOW, Phase
+from runner.supervisor.orders import (
+    Explain,
     Finish,
     ForkWorker,
     KeepGeneration,
@@ -71,19 +72,98 @@ def test_an_import_that_is_slow_is_looked_after_once() -> None:
     assert play.go(later=SLOW) == [LookOut(1)]
     assert play.go(later=SLOW) == []
     play.roster.note_stale(1)
-    assert play.go() == [Start(2, aftermath=False), KillGeneration(1)]
+    assert play.go() == [Start(2, voids=1), KillGeneration(1)]
 
 
 def test_an_import_under_which_files_change_is_tried_again() -> None:
-    """Twice at once; whoever keeps changing files then waits a little."""
+    """At once, however often: requests wait. Each attempt is told how many came to nothing before it."""
     play = Play()
     play.go()
-    starts = []
-    for number in (1, 2, 3):
-        play.roster.note_unborn(number, play.now)
-        starts.append(Start(number + 1, aftermath=False) in play.go())
-    assert starts == [True, True, False]
-    assert Start(4, aftermath=False) in play.go(later=0.1)
+    for number in range(1, 8):
+        play.roster.note_unborn(number)
+        assert Start(number + 1, voids=number) in play.go()
+
+
+def test_what_is_late_has_workers_and_a_successor_at_once() -> None:
+    """Its workers answer those who have waited since before its import, and the next build begins."""
+    play = Play()
+    play.go()
+    play.roster.note_unborn(1)
+    play.go()
+    play.roster.note_loaded(2, solo=False, late=True)
+    assert play.go() == [
+        Start(3, voids=1), ForkWorker(2, 0, solo=False), ForkWorker(2, 1, solo=False)
+    ]
+    assert play.phase(2) is Phase.OUTDATED
+
+
+def test_one_that_is_proven_ends_the_row() -> None:
+    """The next void attempt is the first one again."""
+    play = Play()
+    play.go()
+    play.roster.note_unborn(1)
+    play.go()
+    play.roster.note_loaded(2, solo=False)
+    play.roster.note_stale(2)
+    assert Start(3) in play.go()
+
+
+def test_a_broken_one_that_is_late_is_shown_and_outdated() -> None:
+    """Otherwise whoever saves without a pause would never see why nothing comes."""
+    play = Play(wanted=1)
+    play.go()
+    play.roster.note_broken(1, solo=False, late=True)
+    assert play.go() == [Start(2, voids=1), ForkWorker(1, 0, solo=False)]
+    assert play.phase(1) is Phase.OUTDATED
+
+
+def test_the_last_word_of_one_that_was_given_up_changes_nothing() -> None:
+    """It was on its way while the kill was; the old generation's workers stay."""
+    for late in (False, True):
+        play = Play(keep=True)
+        play.live()
+        play.roster.note_reload(play.now)
+        play.go()
+        play.now += PATIENT
+        play.roster.note_reload(play.now)
+        play.go()
+        play.roster.note_broken(2, solo=False, late=late)
+        play.roster.note_loaded(2, solo=False, late=late)
+        play.roster.note_unborn(2)
+        assert play.go() == []
+        assert (play.phase(1), play.phase(2), play.phase(3)) == (Phase.LIVE, Phase.LEAVING, Phase.LOADING)
+
+
+def test_a_doubted_import_that_may_be_late_is_given_time() -> None:
+    """5 s, and twice as long each time: what is interrupted for ever ends some day, what hangs is superseded."""
+    play = Play()
+    play.go()
+    given = []
+    for number in range(1, 6):
+        play.go(later=SLOW)
+        began = play.roster.generations[number].since
+        play.roster.note_stale(number)
+        if not play.go():
+            deadline = play.roster.next_deadline(play.now)
+            assert deadline is not None
+            play.go(later=deadline - play.now)
+        assert play.given(Start) == [Start(number + 1, voids=number)]
+        assert play.given(KillGeneration) == [KillGeneration(number)]
+        given.append(play.now - began)
+    assert given == [SLOW, PATIENT, 2 * PATIENT, 4 * PATIENT, 8 * PATIENT]
+
+
+def test_a_doubted_import_may_still_end_well() -> None:
+    """Within its time it is late, or even fresh, if what was saved is what had been there."""
+    play = Play()
+    play.go()
+    play.roster.note_unborn(1)
+    play.go()
+    play.go(later=SLOW)
+    play.roster.note_stale(2)
+    assert play.go() == []
+    play.roster.note_loaded(2, solo=False, late=True)
+    assert Start(3, voids=1) in play.go(later=SLOW)
 
 
 def test_broken_code_answers() -> None:
@@ -125,6 +205,30 @@ def test_a_fix_replaces_the_one_aside_and_the_kept_one() -> None:
     play.roster.note_loaded(4, solo=False)
     play.settle()
     assert {number: play.phase(number) for number in play.roster.generations} == {4: Phase.LIVE}
+
+
+def test_what_is_late_is_not_what_is_kept() -> None:
+    """It may be a mixture of two saves. The proven one stays, without workers, until another one is proven."""
+    play = Play(keep=True)
+    play.live()
+    play.roster.note_stale(1)
+    play.go()
+    play.roster.note_unborn(2)
+    for number in (3, 4):
+        play.go()
+        play.roster.note_loaded(number, solo=False, late=True)
+        play.settle()
+        assert (list(play.workers(1)), list(play.workers(number))) == ([], [0, 1])
+        assert (play.phase(1), play.phase(number)) == (Phase.OUTDATED, Phase.OUTDATED)
+    play.roster.note_broken(5, solo=False)
+    play.settle()
+    assert {n: play.phase(n) for n in play.roster.generations} == {1: Phase.LIVE, 5: Phase.ASIDE}
+    assert list(play.workers(1)) == [0, 1]
+    play.roster.note_stale(5)
+    play.go()
+    play.roster.note_loaded(6, solo=False)
+    play.settle()
+    assert {n: play.phase(n) for n in play.roster.generations} == {6: Phase.LIVE}
 
 
 def test_without_a_good_one_nothing_can_be_kept() -> None:
@@ -222,6 +326,129 @@ def test_a_live_generation_that_dies_is_started_again() -> None:
     assert play.go(later=0.1) == [Start(3, aftermath=False)]
 
 
+# ---- an import that takes long ------------------------------------------------------------------------------
+
+def page(hold: float = 30.0) -> Play:
+    """Generation 1 is importing, and 2 says so."""
+    play = Play(wanted=1, hold=hold)
+    play.go()
+    play.go(later=hold)
+    play.roster.note_page(2)
+    play.settle()
+    return play
+
+
+def test_an_import_that_takes_long_is_explained_meanwhile() -> None:
+    """Once, by a generation with workers of its own; the import goes on."""
+    play = Play(wanted=1, hold=30.0)
+    play.go()
+    since = play.now
+    play.go(later=SLOW)
+    assert play.roster.next_deadline(play.now) == since + 30.0
+    assert play.go(later=29.0) == [Explain(2, 1, since)]
+    play.roster.note_page(2)
+    assert play.go() == [ForkWorker(2, 0, solo=False)]
+    assert play.go(later=600.0) == []
+    assert (play.phase(1), play.roster.next_deadline(play.now)) == (Phase.LOADING, None)
+
+
+def test_nobody_is_told_if_nobody_wants_to_know() -> None:
+    """`--hold-timeout 0` waits for ever."""
+    play = Play(hold=0.0)
+    play.go()
+    play.go(later=SLOW)
+    assert play.roster.next_deadline(play.now) is None
+
+
+def test_what_is_imported_in_the_end_takes_the_page_s_place() -> None:
+    """Although its number is the lower one; the next generation is numbered on."""
+    play = page()
+    old = play.workers(2)[0]
+    play.roster.note_loaded(1, solo=False)
+    assert play.go() == [RetireWorker(old), ForkWorker(1, 0, solo=False)]
+    play.settle()
+    assert {n: play.phase(n) for n in play.roster.generations} == {1: Phase.LIVE, 2: Phase.GONE}
+    play.roster.note_stale(1)
+    assert play.go() == [Start(3)]
+
+
+@pytest.mark.parametrize("how", ["broken", "unborn", "dies", "saved", "wished"])
+def test_the_page_ends_with_the_import_it_speaks_of(how: str) -> None:
+    """However that ends. Who comes now waits for the newer code."""
+    play = page()
+    key = play.workers(2)[0]
+    match how:
+        case "broken":
+            play.roster.note_broken(1, solo=False)
+        case "unborn":
+            play.roster.note_unborn(1)
+        case "dies":
+            play.roster.note_generation_gone(1, play.now)
+        case "saved":
+            play.roster.note_stale(1)
+        case "wished":
+            play.roster.note_reload(play.now)
+    assert RetireWorker(key) in play.go()
+    play.settle()
+    assert play.phase(2) in (None, Phase.GONE)
+
+
+def test_the_next_import_that_takes_long_has_a_page_of_its_own() -> None:
+    """After its own time, however many there were before."""
+    play = page(hold=5.0)
+    for number in (1, 3, 5, 7):
+        play.roster.note_reload(play.now)
+        play.settle()
+        since = play.now
+        play.go(later=SLOW)
+        assert play.go(later=4.0) == [Explain(number + 3, number + 2, since)]
+        play.roster.note_page(number + 3)
+        play.settle()
+
+
+def test_a_stale_generation_is_better_than_a_page() -> None:
+    """It knows who has waited since before the save; the page is there, without workers, should it die."""
+    play = Play(wanted=1, hold=30.0)
+    play.live()
+    play.roster.note_stale(1)
+    play.go()
+    assert Explain in map(type, play.go(later=30.0))
+    play.roster.note_page(3)
+    assert play.go() == []
+    play.roster.note_generation_gone(1, play.now)
+    play.go()
+    assert (list(play.workers(1)), list(play.workers(3))) == ([0], [])
+    play.roster.note_worker_gone(play.workers(1)[0], play.now)
+    assert play.go() == [ForkWorker(3, 0, solo=False)]
+
+
+def test_a_page_is_not_what_is_kept() -> None:
+    """With --on-broken keep the last good generation is."""
+    play = Play(wanted=1, keep=True, hold=30.0)
+    play.live()
+    play.roster.note_stale(1)
+    play.go()
+    play.go(later=30.0)
+    play.roster.note_page(3)
+    play.go()
+    play.roster.note_broken(2, solo=False)
+    play.settle()
+    assert (play.phase(1), play.phase(2), list(play.workers(1))) == (Phase.LIVE, Phase.ASIDE, [0])
+
+
+def test_a_page_that_dies_is_started_again() -> None:
+    """Once without a wait; no import is started for it."""
+    play = page()
+    for key in play.workers(2).values():
+        play.roster.note_worker_gone(key, play.now)
+    play.roster.note_generation_gone(2, play.now)
+    assert list(map(type, play.go())) == [Explain]
+    play.roster.note_unstarted(3, play.now)
+    assert play.go() == []
+    assert list(map(type, play.go(later=0.2))) == [Explain]
+    assert not play.roster.due
+
+
 # ---- workers ------------------------------------------------------------------------------------------------
 
 def test_a_crashed_worker_is_replaced_at_once_then_later() -> None:
@@ -252,14 +479,68 @@ def test_one_slot_s_wait_is_not_another_s() -> None:
     assert play.go() == [ForkWorker(1, 1, solo=False)]
 
 
-def test_a_stale_generation_forks_nobody() -> None:
-    """Its successor's worker will have that slot."""
+def test_a_stale_generation_has_its_workers() -> None:
+    """Stale before they were up, or after one died: they answer what has waited since before the save."""
+    play = Play()
+    play.go()
+    play.roster.note_loaded(1, solo=False)
+    play.roster.note_stale(1)
+    assert play.go() == [Start(2), ForkWorker(1, 0, solo=False), ForkWorker(1, 1, solo=False)]
+    play.settle()
+    play.roster.note_worker_gone(play.workers(1)[0], play.now)
+    assert play.go() == [ForkWorker(1, 0, solo=False)]
+
+
+def test_a_stale_generation_s_crashing_worker_has_its_waits() -> None:
+    """As that of a live one; saves end them, and each save means one build, not one fork after the other."""
+    play = Play(wanted=1)
+    play.live()
+    play.roster.note_stale(1)
+    play.go()
+    forks = 0
+    for _ in range(20):
+        for key in play.workers(1).values():
+            play.roster.note_worker_gone(key, play.now)
+        play.go(later=0.01)
+        forks += len(play.given(ForkWorker))
+    assert forks == 2
+
+
+def test_too_many_generations_that_finish_answers_lose_the_oldest() -> None:
+    """Four beside the newest one; its workers are killed, once, and with the reason."""
+    play = Play(wanted=1)
+    play.live()
+    old = [play.workers(1)[0]]
+    for number in range(2, 8):
+        play.roster.note_stale(number - 1)
+        play.go()
+        play.roster.note_loaded(number, solo=False)
+        play.go()
+        old.append(play.workers(number)[0])
+        killed = [order.key for order in play.given(KillWorker) if isinstance(order, KillWorker)]
+        assert killed == ([old[number - 2 - FINISHING]] if number - 1 > FINISHING else [])
+        play.roster.note_ready(old[-1])
+        assert play.go() == [RetireWorker(old[-2])]
+
+
+def test_without_a_newer_one_nobody_is_too_many() -> None:
+    """Dead generations' workers serve on until there is one."""
+    play = Play(wanted=1)
+    play.live()
+    play.roster.note_generation_gone(1, play.now)
+    assert KillWorker not in map(type, play.go(later=100.0))
+    assert list(play.workers(1)) == [0]
+
+
+def test_a_stale_generation_has_fewer_workers_if_people_wish() -> None:
+    """The wish does not wait for the next generation."""
     play = Play()
     play.live()
     play.roster.note_stale(1)
     play.go()
-    play.roster.note_worker_gone(play.workers(1)[0], play.now)
-    assert play.go() == []
+    extra = play.workers(1)[1]
+    play.roster.note_scale(-1)
+    assert play.go() == [RetireWorker(extra)]
 
 
 def test_a_worker_leaves_only_after_its_successor_is_ready() -> None:
@@ -378,14 +659,19 @@ def test_a_worker_that_was_leaving_keeps_its_own_deadline() -> None:
 
 
 def test_the_end_during_an_import() -> None:
-    """It is asked, and after a second killed, for it may not hear."""
-    play = Play()
+    """It is killed at once, for it does not hear, also while workers finish their answers."""
+    play = Play(wanted=1)
+    play.live()
+    play.roster.note_stale(1)
     play.go()
     play.roster.note_stop(play.now, fast=False)
+    key = play.workers(1)[0]
+    given = play.go()
+    assert list(map(type, given)) == [RetireWorker, KillGeneration]
+    assert given == [RetireWorker(key), KillGeneration(2)]
+    play.roster.note_generation_gone(2, play.now)
+    play.roster.note_worker_gone(key, play.now)
     assert play.go() == [RetireGeneration(1)]
-    assert play.go(later=1.0) == [KillGeneration(1)]
-    play.roster.note_generation_gone(1, play.now)
-    assert play.go() == [Finish()]
 
 
 @pytest.mark.parametrize("keep", [False, True])

@@ -6,32 +6,31 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from runner.supervisor import roster
-from runner.supervisor.life import Generation, Phase, Worker
+from runner.supervisor import orders
+from runner.supervisor.book import SERVING
+from runner.supervisor.life import FINISHING, Generation, Phase, Worker
 from tests.supervisor.roster_play import Play
-
-SERVING = (Phase.LIVE, Phase.OUTDATED)
 
 
 class Life(RuleBasedStateMachine):
     """Random facts; every order is carried out by the play, those to end somebody by a later rule."""
 
-    @initialize(wanted=st.integers(1, 3), keep=st.booleans())
-    def begin(self, wanted: int, keep: bool) -> None:
+    @initialize(wanted=st.integers(1, 3), keep=st.booleans(), hold=st.sampled_from([0.0, 1.0, 30.0]))
+    def begin(self, wanted: int, keep: bool, hold: float) -> None:
         """An empty roster."""
-        self.play = Play(wanted, grace=3.0, keep=keep)
+        self.play = Play(wanted, grace=3.0, keep=keep, hold=hold)
         self.last_start = 0
         self.obey()
 
     def obey(self, later: float = 0.0) -> None:
         """Decide, obey, and look at what was decided."""
-        orders = self.play.go(later)
-        for start in (order for order in orders if isinstance(order, roster.Start)):
+        given = self.play.go(later)
+        for start in (order for order in given if isinstance(order, orders.Start | orders.Explain)):
             assert start.number == self.last_start + 1
             self.last_start = start.number
-        assert len({(type(order), order) for order in orders}) == len(orders), "an order was given twice"
+        assert len({(type(order), order) for order in given}) == len(given), "an order was given twice"
         stopping = self.play.roster.stopping
-        assert not (stopping and {roster.Start, roster.ForkWorker} & set(map(type, orders)))
+        assert not (stopping and {orders.Start, orders.Explain, orders.ForkWorker} & set(map(type, given)))
 
     def generations(self, *phases: Phase) -> list[Generation]:
         """Those in one of the phases."""
@@ -43,7 +42,7 @@ class Life(RuleBasedStateMachine):
 
     # ---- what generations do --------------------------------------------------------------------------------
 
-    @rule(outcome=st.sampled_from(["loaded", "solo", "broken", "unborn", "dies", "unstarted"]))
+    @rule(outcome=st.sampled_from(["loaded", "solo", "late", "broken", "unborn", "dies", "unstarted"]))
     def import_ends(self, outcome: str) -> None:
         """The one under construction comes to an end, one way or another."""
         book = self.play.roster
@@ -53,8 +52,10 @@ class Life(RuleBasedStateMachine):
         match outcome:
             case "loaded" | "solo" if not loading.aftermath:
                 book.note_loaded(loading.number, solo=outcome == "solo")
+            case "late" if not loading.aftermath:
+                book.note_loaded(loading.number, solo=False, late=True)
             case "unborn":
-                book.note_unborn(loading.number, self.play.now)
+                book.note_unborn(loading.number)
             case "dies":
                 book.note_generation_gone(loading.number, self.play.now)
             case "unstarted":
@@ -63,11 +64,27 @@ class Life(RuleBasedStateMachine):
                 book.note_broken(loading.number, solo=False)
         self.obey()
 
+    @rule(outcome=st.sampled_from(["ready", "dies", "unstarted"]))
+    def page_starts(self, outcome: str) -> None:
+        """The one that says how long the import takes is there, or comes to nothing."""
+        book = self.play.roster
+        page = book.page()
+        if page is None or page.phase is not Phase.LOADING:
+            return
+        match outcome:
+            case "ready":
+                book.note_page(page.number)
+            case "dies":
+                book.note_generation_gone(page.number, self.play.now)
+            case "unstarted":
+                book.note_unstarted(page.number, self.play.now)
+        self.obey()
+
     @rule(data=st.data())
     def save(self, data: Any) -> None:
         """A generation learns that it is stale, the one under construction by its lookout."""
-        told = [g for g in self.generations(Phase.LIVE, Phase.OUTDATED, Phase.ASIDE) if not g.kept]
-        told += [g for g in self.generations(Phase.LOADING) if g.lookout]
+        told = [g for g in self.generations(*SERVING, Phase.ASIDE) if not (g.kept or g.subject)]
+        told += [g for g in self.generations(Phase.LOADING) if g.lookout and not g.subject]
         generation = self.pick(data, told)
         if generation is not None:
             self.play.roster.note_stale(generation.number)
@@ -122,18 +139,52 @@ class Life(RuleBasedStateMachine):
         """Time passes, past whatever was to be done in it."""
         self.obey(seconds)
 
+    @rule(attempts=st.integers(2, 6), slow=st.booleans())
+    def storm(self, attempts: int, slow: bool) -> None:
+        """Somebody saves faster than a build: each attempt is interrupted, and from the second one on it is of use."""
+        book, began = self.play.roster, self.last_start
+        book.note_reload(self.play.now)
+        self.obey(later=6.0)
+        for _ in range(attempts + 1):
+            self.obey(later=1.0 if slow else 0.2)
+            loading = book.loading()
+            assert loading is not None, "nothing is built, and nobody has asked for a pause"
+            if loading.lookout:
+                book.note_stale(loading.number)
+                self.obey()
+            if loading.phase is Phase.LOADING and loading.voids and not loading.aftermath:
+                book.note_loaded(loading.number, solo=False, late=True)
+            else:
+                book.note_unborn(loading.number)
+            self.obey()
+        current = book.current()
+        assert current is not None and current.number >= began
+        assert sorted(self.play.workers(current.number)) == list(range(book.wanted))
+
     # ---- what always holds --------------------------------------------------------------------------------
 
     @invariant()
     def one_is_built_at_a_time(self) -> None:
-        """Never two under construction."""
-        assert len(self.generations(Phase.LOADING)) <= 1
+        """Never two under construction, and one page at most beside it, which has workers only if it must."""
+        assert len([each for each in self.generations(Phase.LOADING) if not each.subject]) <= 1
+        book = self.play.roster
+        pages = [each for each in self.generations(Phase.LOADING, *SERVING) if each.subject]
+        assert [each.subject for each in pages] in ([], [loading.number if (loading := book.loading()) else 0])
+        assert book.current() not in pages or len(self.generations(*SERVING)) == 1
 
     @invariant()
     def at_most_one_worker_a_slot_and_generation(self) -> None:
         """Not counting those that leave."""
         seen = [(w.slot, w.generation) for w in self.play.roster.workers.values() if not w.leaving]
         assert len(set(seen)) == len(seen)
+
+    @invariant()
+    def few_finish_answers(self) -> None:
+        """Beside the newest generation that answers."""
+        current = self.play.roster.current()
+        if current is not None:
+            busy = {w.generation for w in self.play.roster.workers.values() if not w.killed}
+            assert len(busy - {current.number}) <= FINISHING
 
     @invariant()
     def nothing_waits_without_a_deadline(self) -> None:

@@ -64,13 +64,15 @@ ErrorLog /dev/stderr
 LogLevel warn
 {"User www-data" if os.geteuid() == 0 else ""}
 {"Group www-data" if os.geteuid() == 0 else ""}
-# One process is enough, and is up at once.
+# One process is enough, and is up at once. It has a thread for every visitor a test may have: mpm_event hangs up on
+# idle kept-alive clients when all threads are busy, or when one process of several has become needless.
 StartServers 1
-ServerLimit 2
-ThreadsPerChild 25
-MaxRequestWorkers 50
+ServerLimit 1
+ThreadLimit 256
+ThreadsPerChild 256
+MaxRequestWorkers 256
 MinSpareThreads 1
-MaxSpareThreads 50
+MaxSpareThreads 257
 DocumentRoot {directory}/site
 # Without this a %2F in a path is Apache's own 404.
 AllowEncodedSlashes NoDecode

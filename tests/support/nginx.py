@@ -1,6 +1,6 @@
-"""nginx in front of a FastCGI application, in every arrangement that changes what the application is told.
+"""nginx in front of an application, by FastCGI in every arrangement that changes what it is told, or by HTTP.
 
-Start at Site: each field is one thing that people configure differently. `with nginx(socket, Site(...)) as
+Start at Site: each field is one thing that people configure differently. `with nginx(address, Site(...)) as
 server:`.
 """
 
@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Literal
 
 from tests.support import web_server
+from tests.support.places import Address
 from tests.support.web_server import WebServer
 
+IDLE = 64
+"""Connections that nginx keeps: more than a test has visitors on it, so that none is closed for lack of room."""
 STOCK = "include /etc/nginx/fastcgi_params;"
 """Debian's own list: the whole path in SCRIPT_NAME, the client's port lost, REMOTE_USER from any header."""
 
@@ -57,54 +60,72 @@ class Site:
     response_buffering: bool = True     # False: each piece of the answer is passed on at once
     https: bool = False                 # HTTPS=on, as a TLS listener would say
     password: bool = False              # auth_basic, and REMOTE_USER from it
+    protocol: Literal["fastcgi", "http"] = "fastcgi"   # http: proxy_pass, and only the fields about connections count
     extra: str = ""                     # more directives for the location
 
 
 @contextmanager
-def nginx(socket: Path, site: Site = Site()) -> Iterator[WebServer]:
-    """Run nginx in front of the FastCGI *socket* until the end of the block; one worker process."""
+def nginx(address: Address, site: Site = Site()) -> Iterator[WebServer]:
+    """Run nginx in front of what listens at *address* until the end of the block; one worker process."""
     program = web_server.program("nginx", "nginx")
     with web_server.run(
         lambda file: [program, "-p", str(file.parent), "-c", str(file)],
-        lambda directory, port: _configuration(directory, port, socket, site),
+        lambda directory, port: _configuration(directory, port, address, site),
     ) as server:
         yield server
 
 
-def _configuration(directory: Path, port: int, socket: Path, site: Site) -> str:
+def _configuration(directory: Path, port: int, address: Address, site: Site) -> str:
     # The workers must reach the application's socket: they stay who we are.
     user = "user root;" if os.geteuid() == 0 else ""
     kinds = ("client_body", "fastcgi", "proxy", "scgi", "uwsgi")
     temporary = "\n".join(f"    {kind}_temp_path {directory}/{kind};" for kind in kinds)
-    servers = f"server unix:{socket};" * (2 if site.twice else 1)
+    place = f"unix:{address}" if isinstance(address, Path) else f"{address[0]}:{address[1]}"
+    servers = f"server {place};" * (2 if site.twice else 1)
     return f"""
 daemon off;
 {user}
 worker_processes 1;
 pid {directory}/nginx.pid;
 error_log stderr notice;
-events {{ worker_connections 512; }}
+events {{ worker_connections 1024; }}
 http {{
     access_log off;
 {temporary}
     client_max_body_size 64m;
     map $http_host $port_of_host {{ "~(?<port>:[0-9]+)$" $port; default ""; }}
-    upstream application {{ {servers} {"keepalive 16;" if site.keep_connections else ""} }}
+    upstream application {{ {servers} {f"keepalive {IDLE};" if site.keep_connections else ""} }}
     server {{
         listen 127.0.0.1:{port};
         server_name localhost;
         location {site.mount} {{
+            {_fastcgi(directory, site) if site.protocol == "fastcgi" else _http(site)}
+        }}
+    }}
+}}
+"""
+
+
+def _fastcgi(directory: Path, site: Site) -> str:
+    return f"""
             {STOCK if site.parameters == "stock" else RECOMMENDED}
             {_location(directory, site)}
             fastcgi_keep_conn {_on(site.keep_connections)};
             {BUFFERS if site.parameters == "recommended" else ""}
             fastcgi_request_buffering {_on(site.request_buffering)};
             fastcgi_buffering {_on(site.response_buffering)};
-            fastcgi_pass application;
-        }}
-    }}
-}}
-"""
+            fastcgi_pass application;"""
+
+
+def _http(site: Site) -> str:
+    return f"""
+            proxy_http_version 1.1;
+            proxy_set_header Host $host$port_of_host;
+            proxy_set_header Connection {'""' if site.keep_connections else "close"};
+            proxy_request_buffering {_on(site.request_buffering)};
+            proxy_buffering {_on(site.response_buffering)};
+            {site.extra}
+            proxy_pass http://application;"""
 
 
 def _location(directory: Path, site: Site) -> str:

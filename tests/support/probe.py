@@ -2,7 +2,8 @@
 
 Laws: the standard library alone, and nothing of this project, for the copy runs in a folder of its own. Every body
 that may be cut ends with a line `sha256 HEX` of what stands before it, so half an answer is never taken for a whole
-one. PROBE_FOLDER is where a waiting answer looks for the file that lets it go on. Start at main.
+one. PROBE_FOLDER is where a waiting answer looks for the file that lets it go on, and where the tokens of POSTs are
+written. Start at main.
 """
 
 import hashlib
@@ -45,6 +46,28 @@ def whoami(environ: WSGIEnvironment, start_response: StartResponse, options: dic
         digest.update(data)
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [f"{VERSION} {os.getpid()} {received} {digest.hexdigest()}\n".encode()]
+
+
+def noted(environ: WSGIEnvironment, start_response: StartResponse, options: dict[str, str]) -> Answer:
+    """Version, process, token, length and hash of the body received, then `size` bytes.
+
+    The token of a POST is its body's first line, and is written down before all else: who is called twice shows it.
+    """
+    body = environ["wsgi.input"].read()
+    token = options.get("token", "")
+    if environ["REQUEST_METHOD"] == "POST":
+        token = body.partition(b"\n")[0].decode("latin-1")
+        log = os.open(Path(os.environ["PROBE_FOLDER"], "tokens"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(log, f"{token}\n".encode("latin-1"))
+        os.close(log)
+    told = f"{VERSION} {os.getpid()} {token} {len(body)} {hashlib.sha256(body).hexdigest()}\n"
+    start_response("200 OK", [("Content-Type", "application/octet-stream")])
+    return sealed([told.encode("latin-1"), *_filler(int(options["size"]))])
+
+
+def _filler(size: int) -> Iterator[bytes]:
+    for begin in range(0, size, len(PART)):
+        yield PART[:size - begin]
 
 
 def stream(environ: WSGIEnvironment, start_response: StartResponse, options: dict[str, str]) -> Answer:
@@ -128,5 +151,6 @@ def sealed(parts: Iterable[bytes]) -> Iterator[bytes]:
 
 
 ACTIONS: dict[str, Callable[[Any, StartResponse, dict[str, str]], Answer]] = {
-    "whoami": whoami, "stream": stream, "patient": patient, "endless": endless, "headers": headers, "status": status,
+    "whoami": whoami, "noted": noted, "stream": stream, "patient": patient, "endless": endless, "headers": headers,
+    "status": status,
 }

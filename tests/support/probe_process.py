@@ -53,6 +53,10 @@ class Probe(NamedTuple):
         """The workers' processes."""
         return {worker["pid"] for worker in self.status()["workers"]}
 
+    def executed(self) -> list[str]:
+        """See below."""
+        return executed(self.folder)
+
     def kill(self, pid: int) -> None:
         """SIGKILL one worker, which must be one of ours, and wait until the supervisor says so."""
         assert pid in self.pids()
@@ -82,6 +86,12 @@ def source(version: int) -> str:
     """The application's text with that version."""
     assert "\nVERSION = 1\n" in SOURCE
     return SOURCE.replace("\nVERSION = 1\n", f"\nVERSION = {version}\n")
+
+
+def executed(folder: Path) -> list[str]:
+    """The tokens of all POSTs to /noted that the application was called for, one for each call, in their order."""
+    log = folder / "tokens"
+    return log.read_text(encoding="latin-1").splitlines() if log.exists() else []
 
 
 def seen(reply: Reply) -> Seen:

@@ -14,6 +14,7 @@ from tests.support.places import free_port, short_directory
 from tests.support.process import PATIENCE, Live
 
 ROOT = Path(__file__).parent.parent.parent
+PYTHON = Path(sys.executable)
 READY = r"ready in \d+ ms"
 """The line, in the log and on a terminal alike, after which requests are answered by the application."""
 
@@ -21,14 +22,14 @@ READY = r"ready in \d+ ms"
 class Served(Live):
     """A running `runner serve`: over HTTP at `http`, over FastCGI at `fastcgi`, controlled at `control`."""
 
-    def __init__(self, directory: Path, options: tuple[str, ...], env: Mapping[str, str]) -> None:
+    def __init__(self, directory: Path, options: tuple[str, ...], env: Mapping[str, str], python: Path) -> None:
         """Start in *directory*, which is then the first on the application's sys.path."""
         self._places = ExitStack()
         sockets = self._places.enter_context(short_directory())
         self.http = ("127.0.0.1", free_port())
         self.fastcgi = sockets / "fastcgi"
         self.control = sockets / "control"
-        command = [sys.executable, "-m", "runner", "serve", *options, "--control", str(self.control)]
+        command = [str(python), "-m", "runner", "serve", *options, "--control", str(self.control)]
         if not {"--http", "--fastcgi"} & set(options):
             command += ["--http", f"127.0.0.1:{self.http[1]}"]
             command += ["--fastcgi", f"unix:{self.fastcgi}", "--socket-mode", "666"]
@@ -50,14 +51,18 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 def serve(
-    directory: Path, *options: str, env: Mapping[str, str] | None = None, ready: bool = True
+    directory: Path,
+    *options: str,
+    env: Mapping[str, str] | None = None,
+    ready: bool = True,
+    python: Path = PYTHON,
 ) -> Served:
     """Start `runner serve` with *options* (the target among them) in *directory*, and wait until *ready*.
 
     Listens on a free port and on a FastCGI socket, unless *options* say where. *env* is added to
-    environment().
+    environment(). *python* is the interpreter.
     """
-    served = Served(directory, options, environment(**(env or {})))
+    served = Served(directory, options, environment(**(env or {})), python)
     try:
         if ready:
             served.wait_for(READY)

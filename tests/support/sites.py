@@ -31,7 +31,7 @@ def open_site(served: Served, site: Site) -> Iterator[tuple[str, int]]:
     """Yield the address at which *served* is reached the way *site* says."""
     match site:
         case nginx.Site():
-            with nginx.nginx(served.fastcgi, site) as server:
+            with nginx.nginx(served.http if site.protocol == "http" else served.fastcgi, site) as server:
                 yield server.address
         case apache.Site():
             with apache.apache(served.fastcgi, site) as server:

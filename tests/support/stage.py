@@ -20,7 +20,7 @@ from tests.support.process import PATIENCE
 class Stage:
     """The generation's process, the channels to it and its workers, and the socket they serve."""
 
-    def __init__(self, directory: Path, aftermath: str, journal: int, flags: dict[str, Any]) -> None:
+    def __init__(self, directory: Path, aftermath: str, journal: int, voids: int, flags: dict[str, Any]) -> None:
         settings = resolve({"target": "app:main", **flags}, dict(os.environ), str(directory)).settings
         self.queue = socket.create_server(("127.0.0.1", 0))
         self.board = Scoreboard()
@@ -29,12 +29,12 @@ class Stage:
         self.popen = interpreter.start([self.board.descriptor, journal, self.queue.fileno()], theirs.fileno())
         theirs.close()
         self.channel.send(
-            Begin(settings.to_json(), 1, -1, places, self.board.descriptor, journal, aftermath)
+            Begin(settings.to_json(), 1, -1, places, self.board.descriptor, journal, aftermath, voids, 0.0)
         )
 
     def hear(self, kind: type[Any], channel: Channel | None = None) -> Any:
         """The next message, which must be of that kind."""
-        message = _receive(channel or self.channel)
+        message, _ = receive(channel or self.channel)
         assert isinstance(message, kind), message
         return message
 
@@ -56,11 +56,13 @@ class Stage:
 
 
 @contextmanager
-def generation(directory: Path, *, aftermath: str = "", journal: int = -1, **flags: Any) -> Iterator[Stage]:
+def generation(
+    directory: Path, *, aftermath: str = "", journal: int = -1, voids: int = 0, **flags: Any
+) -> Iterator[Stage]:
     """Start a generation for app:main in *directory*."""
     own = journal < 0
     journal = os.memfd_create("journal") if own else journal
-    stage = Stage(directory, aftermath, journal, flags)
+    stage = Stage(directory, aftermath, journal, voids, flags)
     try:
         yield stage
     finally:
@@ -72,15 +74,16 @@ def generation(directory: Path, *, aftermath: str = "", journal: int = -1, **fla
 def ended(channel: Channel) -> bool:
     """Wait for the other end's end; nothing may be said before it."""
     try:
-        _receive(channel)
+        receive(channel)
     except EOFError:
         channel.close()
         return True
     return False
 
 
-def _receive(channel: Channel) -> Message:
+def receive(channel: Channel) -> tuple[Message, list[int]]:
+    """Wait for the next message and what comes along."""
     channel.sock.settimeout(PATIENCE)
     received = channel.receive()
     assert received is not None
-    return received[0]
+    return received

@@ -17,7 +17,8 @@ from runner.worker.acceptor import Acceptor
 class Guest:
     """As far as an acceptor knows a connection."""
 
-    def __init__(self, sock: socket.socket, loop: object, connections: set[Any]) -> None:
+    def __init__(self, sock: socket.socket, loop: object, connections: set[Any], place: int = 0) -> None:
+        self.place = place
         self.machine: Any = None
         self.heard = True
         self.closed = False
@@ -49,7 +50,8 @@ class Hall:
         self.said: list[str] = []
         self.clients: list[socket.socket] = []
         log = cast(Log, SimpleNamespace(once_a_minute=lambda kind, text: self.said.append(text)))
-        self.acceptor = Acceptor([(self.queue, self._enter, peers)], log, lambda: self.open, lambda: None)
+        self.opened = 0
+        self.acceptor = Acceptor([(self.queue, self.enter, peers)], log, lambda: self.open, self._count)
 
     def come(self, count: int = 1, data: bytes = b"x") -> None:
         """So many clients, who say something at once."""
@@ -73,8 +75,12 @@ class Hall:
             client.close()
         self.queue.close()
 
-    def _enter(self, connection: Connection) -> Any:
+    def enter(self, connection: Connection) -> Any:
+        """What speaks there."""
         self.entered.append(cast(Guest, connection))
+
+    def _count(self) -> None:
+        self.opened += 1
 
 
 def play(scene: Callable[[Hall], Coroutine[Any, Any, None]], peers: frozenset[str] = frozenset()) -> None:
@@ -177,7 +183,7 @@ def test_without_descriptors_it_looks_away_for_a_while(monkeypatch: pytest.Monke
 
     async def scene(hall: Hall) -> None:
         starved = Starved(hall.queue)
-        listening = (cast(socket.socket, starved), hall._enter, frozenset[str]())
+        listening = (cast(socket.socket, starved), hall.enter, frozenset[str]())
         hall.acceptor._listeners = [listening]
         hall.acceptor.listen()
         hall.come()
@@ -188,5 +194,38 @@ def test_without_descriptors_it_looks_away_for_a_while(monkeypatch: pytest.Monke
         await asyncio.sleep(0.2)
         assert (starved.tries, len(hall.entered)) == ((1, 0) if leaves else (2, 1))
         assert len(hall.said) == 1 and "raise the limit of open files" in hall.said[0]
+
+    play(scene)
+
+
+def test_a_connection_knows_its_place() -> None:
+    """The number of the listener it came through: in another process the same one speaks there."""
+    async def scene(hall: Hall) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as second:
+            second.setblocking(False)
+            hall.acceptor._listeners.append((second, hall.enter, frozenset()))
+            hall.acceptor.listen()
+            with socket.create_connection(second.getsockname()):
+                await hall.until(lambda: len(hall.entered) == 1)
+                hall.come()
+                await hall.until(lambda: len(hall.entered) == 2)
+            hall.acceptor.pause()
+        assert [guest.place for guest in hall.entered] == [1, 0]
+
+    play(scene)
+
+
+def test_what_another_process_has_accepted_is_adopted_also_by_one_that_accepts_nothing() -> None:
+    """It gets the front of its place, is told of, and is among the open ones; it is not asked whether it is welcome."""
+    async def scene(hall: Hall) -> None:
+        spoken: list[Connection] = []
+        hall.open = False
+        hall.acceptor._listeners.append((hall.queue, spoken.append, frozenset({"10.0.0.1"})))
+        ours, theirs = socket.socketpair()
+        with theirs:
+            connection = hall.acceptor.adopt(ours, 1)
+            assert (spoken, hall.entered, hall.opened) == ([connection], [], 1)
+            assert hall.acceptor.connections == {connection}
+            ours.close()
 
     play(scene)

@@ -88,8 +88,8 @@ def test_who_is_not_the_newest_of_its_slot_is_silent(worker: Hired) -> None:
 def test_asked_to_retire_it_finishes_and_goes(worker: Hired) -> None:
     """Without a word, with what is under way answered whole, and taking nothing new."""
     with worker.asked("go") as waiting:
-        worker.say(messages.Retire())
-        worker.say(messages.Retire())
+        worker.say(messages.Retire(last=True))
+        worker.say(messages.Retire(last=True))
         (worker.folder / "go").touch()
         assert waiting.reply().body.startswith(b"begun1 ")
     assert ended(worker.channel)

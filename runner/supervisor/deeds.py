@@ -1,0 +1,91 @@
+"""Carries out what the roster orders: a few lines an order, through crew.py.
+
+Law: decides nothing; what cannot be done is told to the roster as a fact. Start at Deeds.do.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from runner.process import messages
+from runner.process.messages import Message
+from runner.settings import Settings
+from runner.supervisor import orders
+from runner.supervisor.chronicle import Chronicle
+from runner.supervisor.crew import Crew, Hand, HearWorker, Station, send_signal
+from runner.supervisor.roster import Roster
+
+
+class Inbox(NamedTuple):
+    """Who is told what the processes say, and when they end: generations, then workers."""
+
+    hear: Callable[[Station, Message], None]
+    gone: Callable[[Station], None]
+    hear_worker: HearWorker
+    lost: Callable[[Hand], None]
+
+
+class Deeds:
+    """*settings* are those for what is started next; *death*: how the last generation died that did so importing."""
+
+    def __init__(self, crew: Crew, roster: Roster, chronicle: Chronicle, inbox: Inbox, settings: Settings) -> None:
+        self.settings = settings
+        self.death = ""
+        self._crew = crew
+        self._roster = roster
+        self._chronicle = chronicle
+        self._inbox = inbox
+
+    def do(self, order: orders.Order) -> None:
+        """Carry it out."""
+        match order:
+            case orders.Start() | orders.Explain():
+                self._start(order)
+            case orders.ForkWorker(number, slot, solo):
+                self._fork(number, slot, solo=solo)
+            case orders.RetireWorker(key):
+                self._crew.hands[key].channel.send(messages.Retire(last=self._roster.stopping))
+            case orders.KillWorker(key, reason):
+                self.kill(self._crew.hands[key], reason)
+            case orders.RetireGeneration(number) if number in self._crew.stations:
+                self._crew.stations[number].channel.send(messages.Retire())
+            case orders.KillGeneration(number) if number in self._crew.stations:
+                self._crew.stations[number].popen.kill()
+            case orders.KeepGeneration(number):
+                self._keep(number)
+            case orders.LookOut(number) if self.settings.reload != "off":
+                self._crew.look_out(number, self.settings, self._inbox.hear)
+
+    def kill(self, hand: Hand, reason: str) -> None:
+        """End a worker that would not end by itself."""
+        self._chronicle.killed(hand.slot, hand.pid, reason)
+        hand.killed = True
+        send_signal(hand.pid, signal.SIGKILL)
+
+    def _start(self, order: orders.Start | orders.Explain) -> None:
+        try:
+            self._crew.start(order, self.settings, self.death, self._inbox.hear, self._inbox.gone)
+        except OSError as error:
+            self._chronicle.unstarted(f"generation {order.number}", error)
+            self._roster.note_unstarted(order.number, time.monotonic())
+
+    def _fork(self, number: int, slot: int, *, solo: bool) -> None:
+        key = self._roster.note_forking(number, slot, time.monotonic())
+        if not solo:
+            self._crew.fork(key, number, slot, self._inbox.hear_worker, self._inbox.lost)
+            return
+        try:
+            self._crew.start_alone(key, number, slot, self.settings, self._inbox.hear_worker, self._inbox.lost)
+        except OSError as error:
+            self._chronicle.unstarted(f"worker {slot}", error)
+            self._roster.note_worker_gone(key, time.monotonic())
+
+    def _keep(self, number: int) -> None:
+        if number in self._crew.stations:
+            self._crew.stations[number].channel.send(messages.Keep())
+        for worker in self._roster.workers.values():
+            if worker.generation == number and worker.key in self._crew.hands:
+                self._crew.hands[worker.key].channel.send(messages.Keep())

@@ -1,0 +1,68 @@
+"""The worker's end of its channel, where the watchdog may look for parcels while the loop cannot.
+
+The story: a connection is sent to a worker that is idle, and in the same moment a slow call begins there. The parcel
+then lies in the channel of a worker that does not read it. The watchdog takes it out and gives it away again, as if it
+had been taken and given by the loop; all else that it had to read for that is kept, in order, and the loop gets it
+before anything newer.
+
+Laws: one reader at a time, which the watchdog's lock sees to. The oldest parcel first: what the supervisor is told of
+is always the oldest it has sent. What is to be refused here stays: it has no other place to go.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from runner.process.messages import Channel, Message, Parcel, Taken
+
+Received = tuple[Message, list[int]]
+"""A message and the descriptors that came with it."""
+
+
+class Inbox:
+    """*wake* has `receive` called on the loop's thread; it is called from the watchdog's."""
+
+    def __init__(self, channel: Channel, wake: Callable[[], object]) -> None:
+        self._channel = channel
+        self._wake = wake
+        self._kept: deque[Received] = deque()
+
+    def receive(self) -> Received | None:
+        """As Channel.receive."""
+        return self._kept.popleft() if self._kept else self._channel.receive()
+
+    def returns(self) -> Iterator[None]:
+        """Give away again what lies here, a parcel a step."""
+        self._read()
+        while (found := _oldest_parcel(self._kept)) is not None:
+            place, parcel, descriptors = found
+            if parcel.refused or not descriptors:
+                return
+            del self._kept[place]
+            # In this order: of two who have it, one would answer what the other has answered.
+            if self._channel.send(Taken()):
+                self._channel.send(parcel, *descriptors)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            yield
+
+    def _read(self) -> None:
+        before = len(self._kept)
+        try:
+            while (received := self._channel.receive()) is not None:
+                self._kept.append(received)
+        except EOFError:
+            # The loop will read it again: an end stays readable.
+            pass
+        if len(self._kept) > before:
+            # The channel is empty now, so the loop would not look by itself.
+            self._wake()
+
+
+def _oldest_parcel(kept: deque[Received]) -> tuple[int, Parcel, list[int]] | None:
+    for place, (message, descriptors) in enumerate(kept):
+        if isinstance(message, Parcel):
+            return place, message, descriptors
+    return None

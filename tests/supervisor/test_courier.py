@@ -1,0 +1,223 @@
+"""Descriptors on their way: each arrives, and is closed here once."""
+
+import gc
+import os
+import socket
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from runner.log import Log
+from runner.process import messages
+from runner.process.messages import Channel, Parcel, Taken
+from runner.process.scoreboard import Scoreboard
+from runner.supervisor.courier import Courier
+from runner.supervisor.crew import Crew, Hand
+from runner.supervisor.life import Generation, Phase, Worker
+from runner.supervisor.roster import Roster
+from runner.supervisor.transit import LATE, WINDOW
+
+NOW = 1000.0
+AT_REST = Parcel(0, "", 0.0, 0)
+
+
+class Office:
+    """A courier and three workers of two generations; the test has the workers' ends of their channels."""
+
+    def __init__(self) -> None:
+        self.board = Scoreboard()
+        self.roster = Roster(2, 30.0)
+        self.roster.generations = {1: Generation(1, 0.0, Phase.OUTDATED), 2: Generation(2, 0.0, Phase.LIVE)}
+        self.ends: dict[int, Channel] = {}
+        self.hands: dict[int, Hand] = {}
+        self.said: list[str] = []
+        for key, slot, generation in ((1, 0, 1), (2, 0, 2), (3, 1, 2)):
+            self.hire(key, slot, generation)
+        log = cast(Log, SimpleNamespace(once_a_minute=lambda kind, text: self.said.append(text)))
+        crew = cast(Crew, SimpleNamespace(hands=self.hands))
+        self.courier = Courier(crew, self.roster, self.board, log, 30.0)
+
+    def hire(self, key: int, slot: int, generation: int) -> None:
+        """A worker that accepts."""
+        ours, theirs = messages.pair()
+        self.roster.workers[key] = Worker(key, slot, generation, 0.0, ready=True)
+        self.hands[key] = Hand(key, slot, ours)
+        self.ends[key] = Channel(theirs)
+
+    def give(self, parcel: Parcel = AT_REST, *, giver: int = 1, files: int = 0) -> socket.socket:
+        """That worker gives a connection away, and so many files with it; the client's end."""
+        client, connection = socket.socketpair()
+        descriptors = [connection.detach(), *(os.memfd_create("request") for _ in range(files))]
+        self.courier.hear(self.hands[giver], parcel._replace(beside=files > 0), descriptors)
+        return client
+
+    def receive(self, key: int) -> tuple[Parcel, list[int]]:
+        """What that worker is sent."""
+        received = self.ends[key].receive()
+        assert received is not None and isinstance(received[0], Parcel)
+        return received[0], received[1]
+
+    def lose(self, key: int) -> None:
+        """That worker's process has ended."""
+        self.ends.pop(key).close()
+        hand = self.hands.pop(key)
+        hand.channel.close()
+        self.courier.note_gone(hand)
+        del self.roster.workers[key]
+
+    def close(self) -> None:
+        """Leave nothing open."""
+        self.courier.close()
+        for key in list(self.hands):
+            self.lose(key)
+        os.close(self.board.descriptor)
+
+
+@pytest.fixture
+def office() -> Iterator[Office]:
+    """See Office."""
+    office = Office()
+    yield office
+    office.close()
+
+
+def descriptors() -> int:
+    """How many are open in this process. The pages of former tests are collected first: a mapping has one, too."""
+    gc.collect()
+    return len(os.listdir("/proc/self/fd"))
+
+
+def speaks(client: socket.socket, descriptor: int) -> bool:
+    """Whether that is the other end of the client's connection, which is over then."""
+    with socket.socket(fileno=descriptor) as connection, client:
+        client.sendall(b"ping")
+        return connection.recv(9) == b"ping"
+
+
+def test_what_is_given_arrives_with_its_file_and_leaves_nothing_behind(office: Office) -> None:
+    """Two descriptors come, two go, and as many are open as before."""
+    before = descriptors()
+    client = office.give(Parcel(4, "", NOW, 1), files=1)
+    office.courier.carry(NOW)
+    parcel, (connection, file) = office.receive(2)
+    assert parcel == Parcel(4, "", NOW, 1, beside=True)
+    assert os.readlink(f"/proc/self/fd/{file}").startswith("/memfd:request")
+    os.close(file)
+    office.courier.hear(office.hands[2], Taken(), [])
+    assert speaks(client, connection)
+    assert (descriptors(), len(office.courier)) == (before, 0)
+
+
+def test_a_connection_is_open_here_until_it_is_taken(office: Office) -> None:
+    """Its receiver might die first."""
+    before = descriptors()
+    with office.give():
+        assert descriptors() == before + 2
+        office.courier.carry(NOW)
+        assert descriptors() == before + 2
+        office.courier.hear(office.hands[2], Taken(), [])
+        assert descriptors() == before + 1
+
+
+@pytest.mark.parametrize("read", [False, True])
+def test_a_worker_that_dies_before_it_takes_is_followed_by_another(office: Office, read: bool) -> None:
+    """Whether it had looked or not: it has answered nothing."""
+    before = descriptors()
+    client = office.give(Parcel(0, "GET", NOW, 1))
+    office.courier.carry(NOW)
+    if read:
+        os.close(office.receive(2)[1][0])
+    office.lose(2)
+    office.courier.carry(NOW)
+    parcel, (connection,) = office.receive(3)
+    office.courier.hear(office.hands[3], Taken(), [])
+    assert parcel.unread == "GET"
+    assert speaks(client, connection)
+    assert descriptors() == before - 2
+
+
+def test_what_a_worker_could_not_take_is_given_to_another(office: Office) -> None:
+    """It has no number free for the descriptor."""
+    client = office.give()
+    office.courier.carry(NOW)
+    os.close(office.receive(2)[1][0])
+    office.courier.hear(office.hands[2], Taken(whole=False), [])
+    office.courier.carry(NOW)
+    office.lose(2)
+    ((_, (connection,)),) = [office.receive(3)]
+    assert speaks(client, connection)
+
+
+def test_words_about_nothing_close_nothing(office: Office) -> None:
+    """A worker that says Taken once too often."""
+    before = descriptors()
+    office.courier.hear(office.hands[2], Taken(), [])
+    assert descriptors() == before
+
+
+def test_a_request_nobody_may_have_waits_and_is_then_sent_with_the_reason(office: Office) -> None:
+    """To any worker, which answers 503; the courier says when it wants to be asked again."""
+    client = office.give(Parcel(0, "GET", NOW, 2), giver=2)
+    office.courier.carry(NOW)
+    assert all(end.receive() is None for end in office.ends.values())
+    assert office.courier.next_deadline(NOW) == NOW + 30
+    office.courier.carry(NOW + 30)
+    parcel, (connection,) = office.receive(1)
+    assert parcel == Parcel(0, "GET", NOW, 2, LATE)
+    assert office.said == [f"a request was refused with 503: {LATE}"]
+    assert speaks(client, connection)
+
+
+def test_another_patience_counts_for_those_that_wait(office: Office) -> None:
+    """The settings were read again."""
+    with office.give(Parcel(0, "GET", NOW, 2), giver=2):
+        office.courier.set_patience(2.0)
+        assert office.courier.next_deadline(NOW) == NOW + 2
+
+
+def test_a_connection_at_rest_is_closed_at_the_end(office: Office) -> None:
+    """The client reads its end."""
+    before = descriptors()
+    office.roster.stopping = True
+    with office.give() as client:
+        office.courier.carry(NOW)
+        assert client.recv(1) == b""
+    assert (descriptors(), len(office.courier)) == (before, 0)
+
+
+def test_at_the_end_everything_is_closed(office: Office) -> None:
+    """What waits and what was sent, its files as well."""
+    before = descriptors()
+    with office.give(files=1), office.give(Parcel(0, "GET", NOW, 2), giver=2, files=1):
+        office.courier.carry(NOW)
+        office.courier.close()
+        assert len(office.courier) == 0
+    for descriptor in office.receive(2)[1]:
+        os.close(descriptor)
+    assert descriptors() == before
+
+
+def test_a_connection_that_did_not_come_through_is_told_in_the_log(office: Office) -> None:
+    """The kernel closes what there is no number for."""
+    office.courier.hear(office.hands[1], AT_REST, [])
+    assert len(office.courier) == 0
+    assert "raise the limit of open files" in office.said[0]
+
+
+def test_a_worker_that_reads_nothing_loses_nothing(office: Office) -> None:
+    """More is sent than its channel holds: each connection arrives once, there or elsewhere, when it reads again."""
+    office.lose(3)
+    before = descriptors()
+    clients: dict[str, Any] = {}
+    for number in range(WINDOW):
+        text = f"{number} " + "\xff" * 8000
+        clients[text] = office.give(Parcel(0, text, NOW, 1))
+    office.courier.carry(NOW)
+    while len(office.courier):
+        parcel, (connection,) = office.receive(2)
+        office.courier.hear(office.hands[2], Taken(), [])
+        assert speaks(clients.pop(parcel.unread), connection)
+        office.courier.carry(NOW)
+    assert (clients, descriptors()) == ({}, before)

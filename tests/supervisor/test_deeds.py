@@ -1,0 +1,133 @@
+"""The roster's orders, carried out on processes that are stood for."""
+
+import signal
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from runner.process import messages
+from runner.settings import Settings
+from runner.supervisor import deeds as module
+from runner.supervisor import orders
+from runner.supervisor.deeds import Deeds, Inbox
+from runner.supervisor.roster import Roster
+
+
+class Stand:
+    """Writes down what is done to it; *error*: no process is to be had."""
+
+    def __init__(self, error: OSError | None = None) -> None:
+        self.done: list[Any] = []
+        self.error = error
+        self.settings = Settings()
+        self.roster = Roster(wanted=2, grace=30.0)
+        self.roster.enter(0.0)
+        channel = SimpleNamespace(send=lambda message: self.done.append(message))
+        hand = SimpleNamespace(key=1, slot=0, pid=4711, channel=channel, killed=False)
+        popen = SimpleNamespace(kill=lambda: self.done.append("killed"))
+        self.hands = {1: hand}
+        self.stations = {1: SimpleNamespace(channel=channel, popen=popen)}
+        inbox = Inbox(*(cast("Any", None),) * 4)
+        self.deeds = Deeds(cast("Any", self), self.roster, cast("Any", self), inbox, self.settings)
+
+    def _try(self, *what: object) -> None:
+        if self.error is not None:
+            raise self.error
+        self.done.append(what)
+
+    def start(self, order: object, settings: Settings, death: str, *_: object) -> None:
+        """See Crew."""
+        self._try("start", order, death)
+
+    def fork(self, key: int, number: int, slot: int, *_: object) -> None:
+        """See Crew."""
+        self._try("fork", key, number, slot)
+
+    def start_alone(self, key: int, number: int, slot: int, *_: object) -> None:
+        """See Crew."""
+        self._try("alone", key, number, slot)
+
+    def look_out(self, number: int, *_: object) -> None:
+        """See Crew."""
+        self._try("look out", number)
+
+    def killed(self, slot: int, pid: int, reason: str) -> None:
+        """See Chronicle."""
+        self.done.append((slot, pid, reason))
+
+    def unstarted(self, what: str, error: OSError) -> None:
+        """See Chronicle."""
+        self.done.append(what)
+
+
+@pytest.mark.parametrize(
+    ("order", "done"),
+    [
+        (orders.Start(1, aftermath=True), ("start", orders.Start(1, aftermath=True), "was killed")),
+        (orders.ForkWorker(1, 0, solo=False), ("fork", 1, 1, 0)),
+        (orders.ForkWorker(1, 0, solo=True), ("alone", 1, 1, 0)),
+        (orders.LookOut(1), ("look out", 1)),
+        (orders.RetireWorker(1), messages.Retire(last=False)),
+        (orders.RetireGeneration(1), messages.Retire()),
+        (orders.KillGeneration(1), "killed"),
+        (orders.KeepGeneration(1), messages.Keep()),
+    ],
+)
+def test_what_is_done(order: orders.Order, done: object) -> None:
+    """Each order is one thing that happens to one process."""
+    stand = Stand()
+    stand.deeds.death = "was killed"
+    stand.deeds.do(order)
+    assert stand.done == [done]
+
+
+def test_at_the_end_nobody_comes_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that retires because the service stops is told so: its connections end with it."""
+    stand = Stand()
+    stand.roster.note_stop(0.0, fast=False)
+    stand.deeds.do(orders.RetireWorker(1))
+    assert stand.done == [messages.Retire(last=True)]
+
+
+def test_a_kept_generation_tells_its_workers() -> None:
+    """The order to go on reaches the generation and each of its workers."""
+    stand = Stand()
+    assert stand.roster.enlist(0, 1, 0.0) == 1
+    stand.deeds.do(orders.KeepGeneration(1))
+    assert stand.done == [messages.Keep(), messages.Keep()]
+
+
+def test_a_worker_is_killed_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets SIGKILL, the log the reason, and its end will be no crash."""
+    signalled: list[object] = []
+    monkeypatch.setattr(module, "send_signal", lambda *what: signalled.append(what))
+    stand = Stand()
+    stand.deeds.do(orders.KillWorker(1, "too slow"))
+    assert (stand.done, signalled) == ([(0, 4711, "too slow")], [(4711, signal.SIGKILL)])
+    assert stand.hands[1].killed
+
+
+@pytest.mark.parametrize("order", [orders.RetireGeneration(7), orders.KillGeneration(7)])
+def test_who_is_gone_needs_nothing(order: orders.Order) -> None:
+    """A generation whose process has ended meanwhile is passed over."""
+    stand = Stand()
+    stand.deeds.do(order)
+    assert stand.done == []
+
+
+def test_without_reload_nobody_looks_out() -> None:
+    """--reload off: what a slow import has read does not matter."""
+    stand = Stand()
+    stand.deeds.settings = Settings(reload="off")
+    stand.deeds.do(orders.LookOut(1))
+    assert stand.done == []
+
+
+@pytest.mark.parametrize("order", [orders.Start(1), orders.ForkWorker(1, 0, solo=True)])
+def test_no_process_is_to_be_had(order: orders.Order) -> None:
+    """It is told, and the roster tries again later."""
+    stand = Stand(BlockingIOError(11, "Resource temporarily unavailable"))
+    stand.deeds.do(order)
+    assert stand.done == ["generation 1" if isinstance(order, orders.Start) else "worker 0"]
+    assert not stand.roster.workers
