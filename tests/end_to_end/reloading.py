@@ -1,6 +1,7 @@
 """A scratch application with a module to edit, and clients that follow the redirect of a reload as browsers do."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -9,9 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from tests.support import oracle
 from tests.support.client import FastCGI, Reply, fetch, parameters
 from tests.support.process import PATIENCE
 from tests.support.runner_process import Served, environment
+from tests.support.trouble import report
 
 APP = """
 import module
@@ -32,15 +35,31 @@ class Answer(NamedTuple):
     redirects: int
 
 
-def ask(served: Served, target: str = "/", *, fastcgi: bool = False) -> Answer:
-    """A GET over a new connection, redirects followed; more than MOST of them are a failure."""
-    for redirects in range(MOST + 1):
+def ask(served: Served, target: str = "/", *, fastcgi: bool = False, saves: int = 1) -> Answer:
+    """A GET over a new connection, redirects followed; more than MOST of them for each of the *saves* are a failure."""
+    most = MOST * saves
+    for redirects in range(most + 1):
         reply = by_fastcgi(served, target) if fastcgi else fetch(served.http, target)
         if reply.status != 307:
             return Answer(reply.status, reply.text, redirects)
         location = urlsplit(reply.header("location") or "")
         target = location.path + (f"?{location.query}" if location.query else "")
-    raise AssertionError(f"redirected more than {MOST} times\n{served.output}")
+    raise AssertionError(f"redirected more than {most} times\n{served.output}")
+
+
+def agree(
+    served: Served, place: Path, *, app: str = "app:main", fastcgi: bool = False, saves: int = 1
+) -> Answer:
+    """A GET whose answer is that of a fresh interpreter; where that fails, with --debug, the page names the same error.
+
+    Only for a moment when nobody saves: the two are asked one after the other.
+    """
+    found, told = ask(served, fastcgi=fastcgi, saves=saves), oracle.answer(place, target=app)
+    if told.status == 500:
+        assert (found.status, told.text in found.text) == (500, True), (found, told, served.output)
+    else:
+        assert found[:2] == told, (found, told, served.output)
+    return found
 
 
 def by_fastcgi(served: Served, target: str = "/", *, method: str = "GET") -> Reply:
@@ -55,9 +74,9 @@ def by_fastcgi(served: Served, target: str = "/", *, method: str = "GET") -> Rep
 
 
 def until(served: Served, text: str) -> Answer:
-    """The first answer that has *text*: what comes before may be about a generation that is being replaced."""
+    """The first good answer that has *text*: what comes before may be of a generation that is being replaced."""
     deadline = time.monotonic() + PATIENCE
-    while text not in (answer := ask(served)).text:
+    while (answer := ask(served)).status != 200 or text not in answer.text:
         assert time.monotonic() < deadline, (answer, served.output)
     return answer
 
@@ -68,6 +87,13 @@ def status(served: Served) -> dict[str, Any]:
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True, timeout=PATIENCE)
     report: dict[str, Any] = json.loads(done.stdout)
     return report
+
+
+def all_ready(served: Served) -> None:
+    """Wait until every worker accepts: the first one is enough for the line that says "ready"."""
+    deadline = time.monotonic() + PATIENCE
+    while any(worker["state"] == "starting" for worker in status(served)["workers"]):
+        assert time.monotonic() < deadline, served.output
 
 
 def generation(served: Served) -> int:
@@ -85,3 +111,16 @@ def save(directory: Path, files: Mapping[str, str]) -> None:
     for name, text in files.items():
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / name).write_text(text, encoding="utf-8")
+
+
+def until_hashed(served: Served, path: Path) -> int:
+    """Touch *path* until that reloads nothing: from then on its content is known. Returns the generation."""
+    deadline, pause = time.monotonic() + PATIENCE, 0.01
+    while True:
+        number = report(served)["generation"]
+        os.utime(path)
+        if ask(served).status == 200 and report(served)["generation"] == number:
+            return int(number)
+        assert time.monotonic() < deadline, served.output
+        # The generation hashes when it has nothing else to do, so it is left alone longer each time.
+        time.sleep(pause := 2 * pause)

@@ -1,9 +1,11 @@
 """The request that finds the change: who is redirected, whereto, and who is not."""
 
+from contextlib import ExitStack
+
 import pytest
 
 from tests.conftest import Project, Runner
-from tests.end_to_end.reloading import FILES, ask, by_fastcgi, status, value
+from tests.end_to_end.reloading import FILES, all_ready, ask, by_fastcgi, status, value
 from tests.support.client import Conversation, Reply, fetch
 from tests.support.project import edit
 from tests.support.runner_process import Served
@@ -18,6 +20,8 @@ def changed(project: Project, runner: Runner) -> Served:
     """A run whose code has just been changed, from 0 to 1, and where nobody has noticed yet."""
     place = project({**FILES, "app.py": APP})
     served = runner(place, "app:main", "--reload", "request")
+    # One that begins after the save would find it at its beginning.
+    all_ready(served)
     assert ask(served).text == "0"
     edit(place / "module.py", value(1))
     return served
@@ -75,12 +79,11 @@ def test_a_post_is_finished(changed: Served) -> None:
 @pytest.mark.parametrize(
     ("method", "headers"), [("OPTIONS", PREFLIGHT), ("GET", UPGRADE)], ids=["preflight", "upgrade"]
 )
-def test_exempt(changed: Served, method: str, headers: dict[str, str]) -> None:
-    """What cannot follow a redirect is answered by the code at hand, and counted."""
+def test_what_follows_no_redirect(changed: Served, method: str, headers: dict[str, str]) -> None:
+    """What cannot follow a redirect is given to the next generation, and counted."""
     reply = fetch(changed.http, method=method, headers=headers)
-    assert (reply.status, reply.body) == (200, b"0")
-    assert status(changed)["counters"]["exempt"] == 1
-    assert ask(changed).text == "1"
+    assert (reply.status, reply.body) == (200, b"1")
+    assert status(changed)["counters"]["held"] == 1
 
 
 def test_redirects_are_counted(changed: Served) -> None:
@@ -90,13 +93,33 @@ def test_redirects_are_counted(changed: Served) -> None:
 
 
 def test_a_kept_connection(changed: Served) -> None:
-    """On a kept-alive connection the redirect is the last answer, and the next connection gets the new code."""
+    """On a kept-alive connection only the request that finds the change is redirected; the next has the new code."""
     with Conversation(changed.http) as conversation:
         conversation.request("GET", "/")
+        assert conversation.reply().status == 307
+        conversation.request("GET", "/")
         reply: Reply = conversation.reply()
-        assert reply.status == 307
-        assert conversation.ended()
-    assert ask(changed).text == "1"
+        assert (reply.status, reply.text) == (200, "1")
+
+
+@pytest.mark.parametrize("first", ["GET", "POST"])
+def test_one_redirect_for_all(project: Project, runner: Runner, first: str) -> None:
+    """Every kept connection to every worker: after the first one that finds the change, nobody is redirected."""
+    place = project({**FILES, "app.py": APP})
+    served = runner(place, "app:main", "--reload", "request", "--workers", "3")
+    all_ready(served)
+    with ExitStack() as leaving:
+        kept = [leaving.enter_context(Conversation(served.http)) for _ in range(9)]
+        for conversation in kept:
+            conversation.request("GET", "/")
+            assert conversation.reply().text == "0"
+        edit(place / "module.py", value(1))
+        kept[0].request(first, "/", body=b"x" if first == "POST" else b"")
+        assert kept[0].reply().status == (307 if first == "GET" else 200)
+        for conversation in kept[1:]:
+            conversation.request("GET", "/")
+            reply = conversation.reply()
+            assert (reply.status, reply.text) == (200, "1")
 
 
 def test_no_loop_under_a_storm(project: Project, runner: Runner) -> None:

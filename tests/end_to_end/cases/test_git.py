@@ -1,0 +1,184 @@
+"""git rewrites hundreds of files while somebody asks: one save, however many files it has.
+
+Between two commits there is a tree that nobody has written. A fresh interpreter could be unlucky enough to read it; a
+running application need not, since git says when it begins and when it is done (`index.lock`).
+"""
+
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Project, Runner
+from tests.end_to_end.reloading import FILES, ask
+from tests.support.client import fetch
+from tests.support.runner_process import Served
+from tests.support.trouble import report
+
+MANY, VERY_MANY = 300, 2000
+MODULE = """
+import importlib
+VALUE = sorted({{importlib.import_module(f"m{{number:04}}").V for number in reversed(range({count}))}})
+"""
+MODES = [
+    ("--reload", "eager"),
+    pytest.param(("--reload", "request"), marks=pytest.mark.stress),
+    pytest.param(("--on-change", "hold"), marks=pytest.mark.stress),
+]
+each_mode = pytest.mark.parametrize("mode", MODES, ids=["eager", "request", "hold"])
+
+
+def git(place: Path, *arguments: str) -> None:
+    """Run git there, without anybody's configuration."""
+    command = ["git", "-c", "user.name=a", "-c", "user.email=a@localhost", "-c", "init.defaultBranch=one", *arguments]
+    environment = {"PATH": os.environ["PATH"], "GIT_CONFIG_NOSYSTEM": "1", "HOME": "/nowhere"}
+    subprocess.run(command, cwd=place, check=True, capture_output=True, timeout=60, env=environment)
+
+
+def write(place: Path, value: str, count: int = MANY) -> None:
+    """Give every module that value."""
+    for number in range(count):
+        (place / f"m{number:04}.py").write_text(f"V = {value!r}\n")
+
+
+def repository(project: Project, *branches: str, count: int = MANY, slow: bool = False) -> Path:
+    """A work tree with branches, on each of which all modules have its name; the last one is checked out."""
+    attributes = "m0030.py filter=slow\nm0150.py filter=slow\n" if slow else ""
+    place = project({**FILES, "module.py": MODULE.format(count=count), ".gitattributes": attributes})
+    git(place, "init")
+    # Makes git slow enough for an import to fit in between two files.
+    git(place, "config", "filter.slow.smudge", "sleep 0.2; cat")
+    for branch in branches:
+        git(place, "checkout", "-B", branch)
+        write(place, branch, count)
+        git(place, "add", "m*.py", "app.py", "module.py", ".gitattributes")
+        git(place, "commit", "-m", branch)
+    return place
+
+
+@contextmanager
+def visitors(served: Served) -> Iterator[set[str]]:
+    """Two of them, who ask without a pause; yields what they saw, redirects left out."""
+    seen: set[str] = set()
+    over = threading.Event()
+
+    def visit() -> None:
+        while not over.is_set():
+            reply = fetch(served.http)
+            if reply.status != 307:
+                seen.add(reply.text if reply.status == 200 else f"{reply.status}")
+
+    threads = [threading.Thread(target=visit) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def reloads(served: Served) -> int:
+    """How many there were so far."""
+    return int(report(served)["counters"]["reloads"])
+
+
+@each_mode
+def test_a_checkout(project: Project, runner: Runner, mode: tuple[str, str]) -> None:
+    """300 files: every answer is of one branch, after it of the right one, by one reload or two."""
+    place = repository(project, "one", "two")
+    served = runner(place, "app:main", *mode)
+    with visitors(served) as seen:
+        for branch in ("one", "two"):
+            before = reloads(served)
+            git(place, "checkout", branch)
+            assert ask(served).text == str([branch])
+            assert 1 <= reloads(served) - before <= 2
+    assert seen <= {"['one']", "['two']"}
+
+
+def test_a_slow_checkout(project: Project, runner: Runner) -> None:
+    """git stops for a while twice in the middle: nobody imports the half tree."""
+    place = repository(project, "one", "two", slow=True)
+    served = runner(place, "app:main")
+    with visitors(served) as seen:
+        git(place, "checkout", "one")
+        assert ask(served).text == "['one']"
+    assert seen <= {"['one']", "['two']"}
+
+
+@pytest.mark.stress
+@each_mode
+def test_a_large_checkout(project: Project, runner: Runner, mode: tuple[str, str]) -> None:
+    """2,000 files, six times to and fro."""
+    place = repository(project, "one", "two", count=VERY_MANY)
+    served = runner(place, "app:main", *mode)
+    with visitors(served) as seen:
+        for branch in ("one", "two") * 3:
+            before = reloads(served)
+            git(place, "checkout", branch)
+            assert ask(served).text == str([branch])
+            assert 1 <= reloads(served) - before <= 2
+    assert seen <= {"['one']", "['two']"}
+
+
+def test_a_checkout_without_inotify(project: Project, runner: Runner) -> None:
+    """The same where files are looked at."""
+    place = repository(project, "one", "two")
+    served = runner(place, "app:main", env={"RUNNER_NO_INOTIFY": "1"})
+    with visitors(served) as seen:
+        git(place, "checkout", "one")
+        assert ask(served).text == "['one']"
+    assert seen <= {"['one']", "['two']"}
+
+
+def test_a_stash(project: Project, runner: Runner) -> None:
+    """An edit of all files is stashed away and popped back: one state or the other, never a mixture."""
+    place = repository(project, "one")
+    write(place, "edited")
+    served = runner(place, "app:main")
+    with visitors(served) as seen:
+        for arguments, text in ((["stash"], "one"), (["stash", "pop"], "edited")):
+            before = reloads(served)
+            git(place, *arguments)
+            assert ask(served).text == str([text])
+            assert 1 <= reloads(served) - before <= 2
+    assert seen <= {"['one']", "['edited']"}
+
+
+def test_a_rebase(project: Project, runner: Runner) -> None:
+    """Three commits, each of which edits all files, are put upon another branch: each answer is of one commit."""
+    place = repository(project, "base")
+    for number in range(3):
+        write(place, f"step{number}")
+        git(place, "commit", "-am", f"step {number}")
+    git(place, "checkout", "-B", "other", "HEAD~3")
+    (place / "elsewhere").write_text("")
+    git(place, "add", "elsewhere")
+    git(place, "commit", "-m", "other")
+    git(place, "checkout", "base")
+    served = runner(place, "app:main")
+    before = reloads(served)
+    with visitors(served) as seen:
+        git(place, "rebase", "other")
+        assert ask(served).text == "['step2']"
+    assert seen <= {f"['{name}']" for name in ("base", "step0", "step1", "step2")}
+    # Each commit is a state of its own that somebody may ask for: back to the base, and one for each step.
+    assert reloads(served) - before <= 2 * 4
+
+
+def test_a_reset_and_a_restored_file(project: Project, runner: Runner) -> None:
+    """`reset --hard` and the checkout of one file are saves like others."""
+    place = repository(project, "one", "two")
+    served = runner(place, "app:main")
+    git(place, "reset", "--hard", "one")
+    assert ask(served).text == "['one']"
+    git(place, "checkout", "ORIG_HEAD", "--", "m0007.py")
+    assert ask(served).text == "['one', 'two']"
+    git(place, "checkout", "HEAD", "--", "m0007.py")
+    assert ask(served).text == "['one']"

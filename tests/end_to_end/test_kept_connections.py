@@ -1,0 +1,195 @@
+"""Kept-alive connections outlive their workers: whatever replaces one, the next request is answered."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Project, Runner
+from tests.end_to_end.reloading import generation, status
+from tests.support.client import Conversation, FastCGI, parameters
+from tests.support.process import PATIENCE
+from tests.support.project import edit
+from tests.support.runner_process import Served
+
+APP = """
+import os
+VERSION = 0
+def main(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"{VERSION} {os.getpid()}".encode()]
+"""
+SAVED = APP.replace("VERSION = 0", "VERSION = 1")
+
+
+class Visitors:
+    """Six clients that keep their connections, half over HTTP, half over FastCGI."""
+
+    def __init__(self, served: Served) -> None:
+        self.http = [Conversation(served.http) for _ in range(3)]
+        self.fastcgi = [FastCGI(served.fastcgi) for _ in range(3)]
+
+    def ask(self) -> list[list[str]]:
+        """Each asks once, a POST: nobody may send that again. Who was hung up on fails."""
+        answers = []
+        for conversation in self.http:
+            conversation.request("POST", "/", body=b"x")
+            reply = conversation.reply()
+            assert reply.status == 200
+            answers.append(reply.text.split())
+        for client in self.fastcgi:
+            answers.append(client.request(parameters(method="POST", length=1), b"x", keep=True).body.decode().split())
+        return answers
+
+    def close(self) -> None:
+        """All leave."""
+        for conversation in self.http:
+            conversation.close()
+        for client in self.fastcgi:
+            client.socket.close()
+
+
+@pytest.fixture
+def leaving() -> Iterator[ExitStack]:
+    """Closes what was opened."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def visited(project: Project, runner: Runner, leaving: ExitStack) -> Callable[..., tuple[Path, Served, Visitors]]:
+    """Start a run with options, and have it visited."""
+
+    def visit(*options: str) -> tuple[Path, Served, Visitors]:
+        directory = project({"app.py": APP})
+        served = runner(directory, "app:main", *options)
+        visitors = Visitors(served)
+        leaving.callback(visitors.close)
+        assert {answer[0] for answer in visitors.ask()} == {"0"}
+        return directory, served, visitors
+
+    return visit
+
+
+def workers(served: Served) -> list[int]:
+    """The processes of the workers, by slot."""
+    return [worker["pid"] for worker in status(served)["workers"]]
+
+
+def until(claim: Callable[[], bool], served: Served) -> None:
+    """Wait until *claim* holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not claim():
+        assert time.monotonic() < deadline, served.output
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("mode", ["redirect", "hold"])
+def test_a_save(visited: Callable[..., tuple[Path, Served, Visitors]], mode: str) -> None:
+    """A save: a POST on each kept connection, at once and later, is answered, and by the new code."""
+    directory, served, visitors = visited("--on-change", mode)
+    edit(directory / "app.py", SAVED)
+    assert {answer[0] for answer in visitors.ask()} <= ({"1"} if mode == "hold" else {"0", "1"})
+    until(lambda: generation(served) == 2, served)
+    answers = visitors.ask()
+    assert {answer[0] for answer in answers} == {"1"}
+    assert {int(answer[1]) for answer in answers} <= set(workers(served))
+
+
+def test_a_save_that_nobody_asks_after(visited: Callable[..., tuple[Path, Served, Visitors]]) -> None:
+    """Idle connections are given to the new workers, not closed, and `runner status` counts them."""
+    directory, served, visitors = visited()
+    old = workers(served)
+    edit(directory / "app.py", SAVED)
+    until(lambda: not set(old) & set(workers(served)), served)
+    assert {answer[0] for answer in visitors.ask()} == {"1"}
+    assert status(served)["counters"]["moved"] == 6
+
+
+def test_a_reload_by_order(visited: Callable[..., tuple[Path, Served, Visitors]]) -> None:
+    """HUP replaces the workers without an edit."""
+    _, served, visitors = visited()
+    old = workers(served)
+    served.signal(signal.SIGHUP)
+    until(lambda: not set(old) & set(workers(served)), served)
+    assert not {int(answer[1]) for answer in visitors.ask()} & set(old)
+
+
+def test_recycled_workers(visited: Callable[..., tuple[Path, Served, Visitors]]) -> None:
+    """--max-requests: with one worker that leaves after each third request nobody is hung up on."""
+    _, served, visitors = visited("--workers", "1", "--max-requests", "3")
+    seen = {answer[1] for _ in range(4) for answer in visitors.ask()}
+    assert len(seen) > 4, served.output
+
+
+def test_a_worker_told_to_leave(visited: Callable[..., tuple[Path, Served, Visitors]]) -> None:
+    """TERM to one worker: its connections go to its successor."""
+    _, served, visitors = visited()
+    for pid in workers(served):
+        os.kill(pid, signal.SIGTERM)
+        until(lambda: pid not in workers(served), served)  # noqa: B023
+        visitors.ask()
+
+
+def test_fewer_workers(visited: Callable[..., tuple[Path, Served, Visitors]]) -> None:
+    """TTOU: the connections of the one that leaves go to the one that stays."""
+    _, served, visitors = visited()
+    served.signal(signal.SIGTTOU)
+    until(lambda: len(workers(served)) == 1, served)
+    assert {int(answer[1]) for answer in visitors.ask()} == set(workers(served))
+
+
+def test_a_stop_closes_them(visited: Callable[..., tuple[Path, Served, Visitors]]) -> None:
+    """When the service ends nobody comes after it: its idle connections end."""
+    _, served, visitors = visited()
+    served.signal(signal.SIGTERM)
+    assert visitors.http[0].ended()
+    assert visitors.fastcgi[0].socket.recv(1) == b""
+
+
+def test_the_bytes_of_half_a_request_move_along(visited: Callable[..., tuple[Path, Served, Visitors]]) -> None:
+    """A worker leaves while a head is arriving: its successor has the first half and reads the second."""
+    _, served, visitors = visited("--workers", "1")
+    old = workers(served)
+    visitors.http[0].send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-")
+    served.signal(signal.SIGHUP)
+    until(lambda: not set(old) & set(workers(served)), served)
+    visitors.http[0].send(b"Length: 1\r\n\r\nx")
+    assert visitors.http[0].reply().status == 200
+
+
+def test_a_worker_killed_before_it_took_what_it_was_given(
+    visited: Callable[..., tuple[Path, Served, Visitors]]
+) -> None:
+    """Connections on their way to a worker that dies are given to another one; no request is lost."""
+    _, served, visitors = visited()
+    first = int(visitors.ask()[0][1])
+    second, = set(workers(served)) - {first}
+    os.kill(second, signal.SIGSTOP)
+    os.kill(first, signal.SIGTERM)
+    until(lambda: first not in workers(served), served)
+    os.kill(second, signal.SIGKILL)
+    until(lambda: second not in workers(served), served)
+    assert not _hung_up(visitors.http[0].socket), "those of the first worker outlive it"
+    for client in visitors.http:
+        if not _hung_up(client.socket):
+            client.request("POST", "/", body=b"x")
+            assert client.reply().status == 200
+
+
+def _hung_up(sock: socket.socket) -> bool:
+    """Its own worker was killed, and with it what it had open: the only thing that cannot be moved."""
+    sock.setblocking(False)
+    try:
+        return sock.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+    finally:
+        sock.settimeout(PATIENCE)

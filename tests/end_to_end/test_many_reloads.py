@@ -1,0 +1,111 @@
+"""What is left of a thousand reloads: nothing. And what a runner does when nobody asks and nobody saves: nothing.
+
+Among the reloads are some of each kind: of code that fails, of code that is saved again while it is imported, and with
+clients that keep their connections.
+"""
+
+import os
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Project, Runner
+from tests.support.census import Census, activity, census, private
+from tests.support.client import FastCGI, fetch, parameters
+from tests.support.memory import resident
+from tests.support.project import edit
+from tests.support.runner_process import Served
+from tests.support.trouble import SOURCE, report, until
+
+WORKERS = 2
+ROOM = 2 << 20
+"""Bytes that the supervisor may have grown by."""
+WARM_UP = 5
+"""Reloads before the first count: the first few of a kind load code and fill what is kept of the history."""
+
+
+def text(version: int) -> str:
+    """The application with that version."""
+    return SOURCE.replace("VERSION = 1", f"VERSION = {version}")
+
+
+def reload(served: Served, file: Path, version: int) -> None:
+    """Save that version, in one of several ways, and wait until it answers."""
+    with ExitStack() as stack:
+        if version % 3 == 0:
+            kept = stack.enter_context(FastCGI(served.fastcgi))
+            kept.request(parameters("/pid"), keep=True)
+        if version % 5 == 0:
+            edit(file, "def main(:\n")
+            until("the failure is shown", lambda: fetch(served.http).status == 500, live=served)
+        if version % 4 == 0:
+            edit(file, text(0))
+            time.sleep(version % 7 / 40)   # not a wait: a moment within the import
+        edit(file, text(version))
+        until("it is live", lambda: fetch(served.http).body.startswith(b"%d " % version), live=served)
+
+
+def settled(served: Served) -> Census:
+    """What there is once only the newest generation and its workers are left."""
+    def done() -> bool:
+        told = report(served)
+        ready = [each for each in told["workers"] if each["state"] == "ready"]
+        newest = all(each["generation"] == told["generation"] for each in told["workers"])
+        # The supervisor, the generation, its workers.
+        return newest and len(ready) == WORKERS and sum(census(served.pid).states.values()) == WORKERS + 2
+
+    until("only the newest generation is left", done, live=served)
+    # The connection of our last question may still be open at its other end, so the first sight is not the true one.
+    return min((census(served.pid) for _ in range(20)), key=lambda each: sum(each.held.values()))
+
+
+def check(project: Project, runner: Runner, cache: Path, times: int) -> None:
+    """Reload so many times, and compare what there is with what there was."""
+    directory = project({"app.py": SOURCE})
+    served = runner(directory, "app:main", "--workers", str(WORKERS), "--cache-dir", str(cache))
+    for version in range(2, WARM_UP + 2):
+        reload(served, directory / "app.py", version)
+    before, size, own = settled(served), resident(served.pid), private(served.pid)
+    entries = len(os.listdir(cache))
+    for version in range(WARM_UP + 2, WARM_UP + 2 + times):
+        reload(served, directory / "app.py", version)
+    until(f"there is what there was: {before}", lambda: settled(served) == before, live=served)
+    grown = resident(served.pid) - size, private(served.pid) - own
+    print(f"{report(served)['generation']} generations; grown by (resident, private) {grown} bytes")
+    assert report(served)["generation"] >= times + WARM_UP
+    assert max(grown) < ROOM
+    # One compiled file for each text that was saved (one of them again and again), and no half-written one.
+    assert len(os.listdir(cache)) <= entries + times + 1
+    assert not [name for name in os.listdir(cache) if name.startswith(".")]
+
+
+def test_reloads_leave_nothing(project: Project, runner: Runner, tmp_path: Path) -> None:
+    """15 of them: descriptors, threads, processes, change queues, memory files are the same, memory within 2 MiB."""
+    check(project, runner, tmp_path / "cache", 15)
+
+
+@pytest.mark.stress
+@pytest.mark.timeout(3600)
+def test_a_thousand_reloads_leave_nothing(project: Project, runner: Runner, tmp_path: Path) -> None:
+    """The same with 1,000."""
+    check(project, runner, tmp_path / "cache", 1000)
+
+
+@pytest.mark.parametrize("way", ["eager", "request", "off"])
+def test_an_idle_runner_does_nothing(project: Project, runner: Runner, way: str) -> None:
+    """After requests and a reload: in two seconds no process wakes, and none uses processor time."""
+    directory = project({"app.py": SOURCE})
+    served = runner(directory, "app:main", "--workers", str(WORKERS), "--reload", way)
+    if way != "off":
+        reload(served, directory / "app.py", 2)
+    settled(served)
+
+    def quiet(seconds: float) -> bool:
+        before = activity(served.pid)
+        time.sleep(seconds)   # what is measured
+        return activity(served.pid) == before
+
+    until("all sleep", lambda: quiet(0.3), live=served)
+    assert quiet(2.0)
