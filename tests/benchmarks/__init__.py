@@ -1,10 +1,12 @@
-"""Figures, not tests: `make bench`, or `python -m tests.benchmarks [throughput] [modules] [edits]`.
+"""Figures, not tests: `make bench`, or `python -m tests.benchmarks [throughput] [modules] [edits] [sqlite] [waiting]`.
 
     throughput  the runner and its peers behind one nginx
     modules     what 1,000 or 5,000 modules cost a request, and what watching them costs
     edits       what clients notice while the code is edited under them, and how soon an edit is there
+    sqlite      what an application pays for being watched that writes beside its code at every request
+    waiting     how long fast requests wait behind slow ones while a worker is idle
 
     sample      the application they all serve       peers     how each server is started
     front       the nginx before all of them         load      wrk, in interleaved rounds
-    edit_load   clients while somebody edits         report    Markdown tables, and the machine they are true for
+    report      Markdown tables, and the machine they are true for
 """

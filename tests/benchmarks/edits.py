@@ -1,45 +1,33 @@
 """What clients notice of 50 edits, and how soon an edit answers.
 
-Behind nginx without fastcgi_keep_conn, 32 clients, GET and POST in turn. Goals: nothing stale (in redirect mode a POST
-that a worker has read is finished there), nothing failed, at most one redirect for a client and an edit. Start at run.
+Behind nginx without fastcgi_keep_conn, 32 clients with GET and POST. Goals: nothing stale, failed or repeated, at most
+one redirect for a client and an edit. What a fault is, says tests/support/verdict.py. Start at run.
 """
 
 import random
 import statistics
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from tests.benchmarks import report, sample
-from tests.benchmarks.edit_load import Crowd, repeated
 from tests.benchmarks.load import Pace
-from tests.support.nginx import Site, nginx
+from tests.support.crowd import Plan
+from tests.support.crowd_process import CrowdProcess
+from tests.support.edit_load import Editor, route
+from tests.support.nginx import Site
+from tests.support.probe_process import SOURCE, executed
 from tests.support.project import edit, replace
 from tests.support.runner_process import serve
+from tests.support.verdict import ON_THE_WIRE, Mode, judge
 
 EDITS = 50
 CLIENTS = 32
 PATIENCE = 30.0
-MODES = ("redirect",)
+PAUSE = 0.01
+"""Seconds between two requests of one client: the clients shall be many, not eat the processor that they measure."""
+MODES: tuple[Mode, ...] = ("redirect",)
 SIZES = (10, 1000)
-
-_APPLICATION = '''
-import os
-import hello
-from version import VERSION
-
-LOG = os.environ["POSTS"]
-
-
-def main(environ, start_response):
-    body = environ["wsgi.input"].read()
-    if environ["REQUEST_METHOD"] == "POST":
-        log = os.open(LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        os.write(log, (environ["PATH_INFO"] + environ["QUERY_STRING"] + "\\n").encode())
-        os.close(log)
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [b"%d %d\\n" % (VERSION, len(body))]
-'''
-
 
 def run(directory: Path, pace: Pace) -> str:
     """Measure, and return the table. *directory* is empty and stays the caller's; *pace* is the edits' own."""
@@ -49,45 +37,49 @@ def run(directory: Path, pace: Pace) -> str:
     ]  # fmt: skip
     return report.table(
         f"{EDITS} edits under {CLIENTS} clients, a connection to the runner for each request",
-        ["", "answers", "stale GET", "POST finished by the code that had read it", "failed", "repeated POST",
-         "redirects for one client and edit, at most", "save to first fresh answer, median ms", "p95 ms"],
+        ["", "answers", "stale", "failed", "repeated or lost POST", "redirects for one client and edit, at most",
+         "save to first fresh answer, median ms", "p95 ms"],
         rows,
     )  # fmt: skip
 
 
-def _edited(directory: Path, mode: str, size: int) -> list[str]:
-    application = directory / "application"
+def _edited(directory: Path, mode: Mode, size: int) -> list[str]:
+    # Tokens beside the code would wake the watcher.
+    application, folder = directory / "application", directory / "folder"
     _write(application, size)
+    folder.mkdir()
+    editor = Editor(lambda version, by_renaming: _save(application / "version.py", version, by_renaming), 2)
     options = ("app:main", "--on-change", mode)
-    log = directory / "posts"   # not beside the code: what is written there would wake the watcher
-    with (
-        serve(application, *options, env={"POSTS": str(log)}) as served,
-        nginx(served.fastcgi, Site(keep_connections=False)) as server,
-        Crowd(server.address, CLIENTS) as crowd,
-    ):
-        crowd.wait_for(0, PATIENCE)
-        delays = sorted(_save(crowd, application / "version.py", version) for version in range(1, EDITS + 1))
-    seen = crowd.seen
-    for words in seen.failed[:5]:
-        print(f"failed: {words}")
-    figures = [seen.answers, seen.stale_gets, seen.stale_posts, len(seen.failed), repeated(log), seen.redirects]
+    with serve(application, *options, env={"PROBE_FOLDER": str(folder)}) as served, ExitStack() as stack:
+        way = route(served, "nginx", Site(keep_connections=False), stack)
+        with CrowdProcess(Plan((way,), CLIENTS, seed=1, kept=1.0, pause=PAUSE)) as crowd:
+            crowd.wait_for(1, PATIENCE)
+            delays = sorted(_delay(crowd, editor) for _ in range(EDITS))
+    seen = judge(crowd.records, editor.saves, executed(folder), mode)
+    for fault in seen.faults[:5]:
+        print(fault)
+    failed = sum(map(seen.count, ON_THE_WIRE))
+    figures = [seen.answers, seen.count("stale"), failed, seen.count("repeated") + seen.count("lost"), seen.most]
     late = delays[round(0.95 * (len(delays) - 1))]
     return [*(f"{figure:,}" for figure in figures), f"{statistics.median(delays) * 1e3:.0f}", f"{late * 1e3:.0f}"]
 
 
 def _write(application: Path, size: int) -> None:
+    """The probe, made of as many modules more, with its version in one that is quick to import."""
     sample.write(application, size)
     (application / "app.py").rename(application / "hello.py")
-    (application / "app.py").write_text(_APPLICATION, encoding="ascii")
-    (application / "version.py").write_text("VERSION = 0\n", encoding="ascii")
+    source = SOURCE.replace("\nVERSION = 1\n", "\nimport hello\nfrom version import VERSION\n")
+    (application / "app.py").write_text(source, encoding="utf-8")
+    _save(application / "version.py", 1, False)
 
 
-def _save(crowd: Crowd, file: Path, version: int) -> float:
-    """Save that version, in place and by renaming in turn; seconds until it answered first."""
-    save = replace if version % 2 else edit
-    save(file, f"VERSION = {version}\n")
-    done = time.monotonic()
-    crowd.saved(version)
-    delay = crowd.wait_for(version, PATIENCE) - done
+def _save(file: Path, version: int, by_renaming: bool) -> None:
+    (replace if by_renaming else edit)(file, f"VERSION = {version}\n")
+
+
+def _delay(crowd: CrowdProcess, editor: Editor) -> float:
+    """Save the next version; seconds until it answered first."""
+    save = editor.save()
+    delay = crowd.wait_for(save.version, PATIENCE) - save.completed
     time.sleep(random.uniform(0.02, 0.1))   # so that edits fall into any phase of the load
     return delay
