@@ -159,6 +159,7 @@ class Settings:
     on_broken: str = knob(_FRESH, "error", choice("error", "keep"), "what new code that fails leads to")
     watch: tuple[str, ...] = knob(_FRESH, (), GLOBS, "more files that count as code (repeatable)")
     ignore: tuple[str, ...] = knob(_FRESH, (), GLOBS, "files that never count (repeatable)")
+    checkpoints: int = knob(_FRESH, 6, whole(0, 100, 6), "paused imports to go on from after a save; 0 is none")
     cache_dir: str = knob(_FRESH, lambda: _cache_directory(os.environ), path_to("DIR", "/var/cache/shop"),
                           "where trusted bytecode is kept", "~/.cache/runner")
 

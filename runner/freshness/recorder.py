@@ -39,11 +39,15 @@ class Recorder:
     """Writes into *inputs* everything that is read from `open` on.
 
     importing  the name of the module whose code was asked for last: the one to name if the process dies now
+    count      modules whose code was asked for
+    about      called with name and path of each source module before anything of it is noted, if set
     started    called with the name of each module before its code runs, if set
     """
 
     def __init__(self, inputs: Inputs, bytecode: Bytecode) -> None:
         self.importing = ""
+        self.count = 0
+        self.about: Callable[[str, str], None] | None = None
         self.started: Callable[[str], None] | None = None
         self._inputs = inputs
         self._bytecode = bytecode
@@ -70,8 +74,10 @@ class Recorder:
 
         def get_code(loader: importlib.machinery.SourceFileLoader, name: str) -> CodeType:
             path = loader.get_filename(name)
-            recorder._begin(name, path)
-            with recorder._own_reads():
+            with recorder.own_reads():
+                if recorder.about is not None:
+                    recorder.about(name, os.path.abspath(path))
+                recorder._begin(name, path)
                 return recorder._bytecode.load(path, loader)
 
         sourceless = importlib.machinery.SourcelessFileLoader.get_code
@@ -115,6 +121,7 @@ class Recorder:
 
     def _begin(self, name: str, path: str) -> None:
         self.importing = name
+        self.count += 1
         self._note(path)
         if self.started is not None:
             self.started(name)
@@ -162,7 +169,7 @@ class Recorder:
         # are installed (and which entry points they offer) is asked about packages without any code in memory, too.
         if path.startswith(self._libraries) and not os.path.dirname(path).endswith(_DISTRIBUTIONS):
             return
-        with self._own_reads():
+        with self.own_reads():
             if not os.path.isdir(path):
                 self._note(path)
 
@@ -172,17 +179,17 @@ class Recorder:
         directory = "." if directory is None else directory
         path = os.path.abspath(os.fsdecode(directory)) if isinstance(directory, str | bytes) else ""
         if path and "importlib/metadata" in lister:
-            with self._own_reads():
+            with self.own_reads():
                 self._inputs.add_scan(path, _DISTRIBUTIONS)
         elif path and "importlib" not in lister and not f"{path}/".startswith((*self._libraries, *_UNSTABLE)):
-            with self._own_reads():
+            with self.own_reads():
                 self._inputs.add_scan(path)
 
     def _is_own(self) -> bool:
         return getattr(self._own, "reading", False)
 
     @contextlib.contextmanager
-    def _own_reads(self) -> Iterator[None]:
+    def own_reads(self) -> Iterator[None]:
         """What the runner itself opens (its cache, a file to hash) is no input of the application."""
         before, self._own.reading = self._is_own(), True
         try:
@@ -199,7 +206,7 @@ class _Lookups:
 
     def find_spec(self, name: str, path: Iterable[str] | None = None, target: ModuleType | None = None) -> None:
         """See importlib.abc.MetaPathFinder."""
-        with self._recorder._own_reads():
+        with self._recorder.own_reads():
             self._recorder.look_up(name.rpartition(".")[2], list(sys.path if path is None else path))
 
 

@@ -76,6 +76,7 @@ class Watch:
         self._noise = Noise(self.inputs, self._directories, self._arm)
         self._sweep_due = False
         self._rearm_due = False
+        self._open_inotify = open_inotify
         self.inotify: Inotify | None = None
         if inotify:
             try:
@@ -133,8 +134,23 @@ class Watch:
         """The next verdict looks at everything: what events said so far may not have been understood."""
         self._sweep_due = True
 
-    def prove(self) -> tuple[str, ...]:
-        """The import is over: what changed while it ran.
+    def settled(self) -> Verdict:
+        """As `verdict`, once nobody is inside an input, and none is away."""
+        while (verdict := self.verdict()).state is State.BUSY or (verdict.again and verdict.state is State.FRESH):
+            time.sleep(max(0.0, min(0.005, (verdict.again or 0.0) - time.monotonic())))
+        return verdict
+
+    def renew(self) -> None:
+        """In a copy of the process: a change queue of its own. What was saved before that is seen by looking at all."""
+        if self.inotify is not None:
+            self.inotify.close()
+            self.inotify = None   # and so it stays at the limit of instances: then everything is looked at each time
+            with contextlib.suppress(OSError):
+                self.inotify = self._open_inotify()
+        self._rearm_due = True
+
+    def prove(self, *, sweep: bool = True) -> tuple[str, ...]:
+        """The import is over: what changed while it ran. *sweep*: believe no event, look at everything once more.
 
         Waits for a writer inside an input, until WRITING seconds after the change that it was read with: who stays for
         longer has been waited for by the generation before.
@@ -147,9 +163,8 @@ class Watch:
             time.time_ns() < at + patience and being_written(path) for path, at in young
         ):
             time.sleep(0.001)
-        while (verdict := self.verdict()).state is State.BUSY or (verdict.again and verdict.state is State.FRESH):
-            time.sleep(max(0.0, min(0.005, (verdict.again or 0.0) - time.monotonic())))
-        changed = self._moved_roots() + self.inputs.sweep()
+        self.settled()
+        changed = self._moved_roots() + self.inputs.sweep() if sweep else []
         if changed and not self.stale:
             self.stale = tuple(changed)
         return self.stale

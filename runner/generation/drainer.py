@@ -66,7 +66,7 @@ class Drainer:
 
     def drain(self) -> None:
         """Read the queue, give the verdict, answer who waits for it."""
-        # STALE is final, and once said it stands: who then met BUSY would believe that nobody had met the change before.
+        # Once said, STALE stands: who met BUSY after it would believe that nobody had met the change before.
         if self.word[0] not in (Word.KEPT, Word.STALE):
             self._judge()
         if self.word[0] != Word.BUSY:

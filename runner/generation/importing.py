@@ -9,23 +9,45 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import sys
-import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from runner.errors import BootError, RunnerError, UsageError
 from runner.freshness.bytecode import Bytecode
 from runner.freshness.recorder import Recorder
 from runner.freshness.watch import Watch
+from runner.generation import fork_safety
 from runner.host.error_page import Failure
 from runner.host.loading import Target, load
 from runner.process import interpreter
 from runner.process.endings import describe_exit
 from runner.settings import Settings
 
-_EPOLL = "anon_inode:[eventpoll]"
+
+@dataclass
+class Attempt:
+    """What is true of one import, and of the copies of its process that go on with it.
+
+    before_load  called when all is ready for the application and nothing of it is there
+    process      whose import this is: not that of a child which the application itself forked
+    before       what was open before
+    """
+
+    before_load: Callable[[], None] = lambda: None
+    process: int = field(default_factory=os.getpid)
+    before: fork_safety.Streams = field(default_factory=fork_safety.streams)
+    _began: float = field(default_factory=time.perf_counter)
+
+    def resume(self) -> None:
+        """This process goes on with it; its time begins now."""
+        self.process, self._began = os.getpid(), time.perf_counter()
+
+    def elapsed(self) -> float:
+        """Seconds."""
+        return time.perf_counter() - self._began
 
 
 class Import(NamedTuple):
@@ -49,15 +71,15 @@ def record(settings: Settings, *, inotify: bool) -> tuple[Watch, Recorder]:
     return watch, Recorder(watch.inputs, Bytecode(settings.cache_dir))
 
 
-def import_application(settings: Settings, watch: Watch, recorder: Recorder) -> Import:
+def import_application(settings: Settings, watch: Watch, recorder: Recorder, attempt: Attempt) -> Import:
     """Furnish this process and import the target in it. Raises nothing: see Import.failure."""
-    began, process, before = time.perf_counter(), os.getpid(), _streams()
     target, failure, fatal = None, None, 0
     try:
         # Before they are read, and so that an edit of the one that is refused here is noticed.
         _add_named_inputs(settings, watch)
         interpreter.furnish(settings)
         recorder.open()
+        attempt.before_load()
         target = load(settings.target, settings.chdir, settings.interface)
     except RunnerError as error:
         failure = Failure(str(error), str(error))
@@ -67,53 +89,13 @@ def import_application(settings: Settings, watch: Watch, recorder: Recorder) -> 
         failure = Failure.of(error)
         if isinstance(error, SyntaxError) and error.filename:
             watch.inputs.add_file(os.path.abspath(error.filename))
-    if os.getpid() != process:
+    if os.getpid() != attempt.process:
         # A child that the application forked came out of the import, too. Whatever its work was, it is nobody's
         # generation, and the channel it has inherited is its parent's.
         os._exit(1 if failure else 0)
     recorder.settle()
-    culprit = thread_left() or connection_left(before)
-    return Import(target, failure, fatal, culprit, time.perf_counter() - began)
-
-
-def thread_left() -> str:
-    """Why this process cannot be forked: the Python thread that the import left behind, and whose it is; or ""."""
-    if len(sys._current_frames()) <= 1:
-        return ""
-    for thread in threading.enumerate():
-        if thread is not threading.main_thread():
-            code = getattr(getattr(thread, "_target", None), "__module__", None) or type(thread).__module__
-            return f"the import left thread {thread.name!r} of {code} running"
-    return "the import left a thread running"
-
-
-def connection_left(before: frozenset[tuple[int, str]]) -> str:
-    """Why this process should not be forked: a connection or an event loop that the import left open; or "".
-
-    Forked, it would be one for all workers, and each would read what is meant for another. Sockets without a connection
-    (a datagram each, as to a log or a statistics daemon) may be shared. *before*: what was open before the import.
-    """
-    for descriptor, kind in sorted(_streams() - before):
-        if kind == _EPOLL:
-            return "the import left an event loop open"
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:
-            if connection.type == socket.SOCK_STREAM:
-                peer = connection.getpeername()
-                name = ":".join(map(str, peer[:2])) if isinstance(peer, tuple) else os.fsdecode(peer)
-                return f"the import left a connection to {name or 'an unnamed socket'} open"
-    return ""
-
-
-def _streams() -> frozenset[tuple[int, str]]:
-    """The sockets and event polls that are open, by descriptor; none where there is no /proc."""
-    found = set()
-    with contextlib.suppress(OSError):
-        for name in os.listdir("/proc/self/fd"):
-            with contextlib.suppress(OSError):
-                kind = os.readlink(f"/proc/self/fd/{name}")
-                if kind == _EPOLL or kind.startswith("socket:"):
-                    found.add((int(name), kind))
-    return frozenset(found)
+    culprit = fork_safety.culprit(attempt.before)
+    return Import(target, failure, fatal, culprit, attempt.elapsed())
 
 
 def check(settings: Settings) -> int:
@@ -136,7 +118,7 @@ def check(settings: Settings) -> int:
 
 def _check(settings: Settings) -> int:
     watch, recorder = record(settings, inotify=False)
-    result = import_application(settings, watch, recorder)
+    result = import_application(settings, watch, recorder, Attempt())
     if result.failure is not None:
         place = f" ({result.failure.where})" if result.failure.where and not result.fatal else ""
         sys.stderr.write(f"runner: {settings.target}: {result.failure.summary}{place}\n")

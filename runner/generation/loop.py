@@ -1,9 +1,7 @@
 """The generation: imports the application, proves it fresh, forks its workers, and watches its files.
 
     begin    told what to import, by one message of the supervisor
-    import   with every input noted before it is read; what fails becomes the error that is shown (importing.py)
-    prove    nothing changed while the import ran, or this attempt is void; after a void one it may be late, that is:
-             stale from birth, and good for the requests that are older than the import
+    birth    imported, and proven fresh (birth.py)
     live     fork when told; give verdicts to workers that ask (drainer.py); collect the dead
 
 Laws: one Python thread, so that forking is safe. Never ends because of application code: a failed import is an answer
@@ -14,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import gc
 import os
 import selectors
 import signal
@@ -24,27 +21,20 @@ import time
 from collections.abc import Iterator
 from typing import NoReturn
 
-from runner.freshness import git
 from runner.freshness.check import Check, OwnCheck, SharedCheck, Unchecked
-from runner.generation import lookout, page
+from runner.generation import lookout
+from runner.generation.birth import PATHS, Birth
 from runner.generation.drainer import Drainer
-from runner.generation.importing import Import, check, import_application, record
-from runner.host.error_page import Failure
-from runner.log import Log
+from runner.generation.importing import check
 from runner.process import interpreter, messages
 from runner.process.messages import Begin, Channel
 from runner.process.scoreboard import Scoreboard
-from runner.process.titles import set_title
 from runner.settings import Settings
 from runner.worker import loop as worker
 from runner.worker.fronts import Place
 
 CLOSING = 1.0
 """Seconds that workers get after the supervisor is gone."""
-_PATHS = 50
-"""Changed paths that a message names."""
-_HOPELESS = 4
-"""Void attempts in a row, after which even a failed import under which files changed is shown."""
 
 
 def main() -> None:
@@ -56,106 +46,26 @@ def main() -> None:
     begin = _wait_for_begin(channel)
     if begin.slot == messages.LOOKOUT:
         lookout.look_out(begin, channel)
-    generation = _Generation(begin, channel)
-    generation.import_application()
-    generation.live()
+    birth = Birth(begin, channel)
+    birth.go()
+    # More than one process may come to this line: see Birth.
+    _Generation(birth).live()
 
 
 class _Generation:
-    """The process after Begin."""
+    """The process once its application is imported, as *birth* has left it."""
 
-    def __init__(self, begin: Begin, channel: Channel) -> None:
-        settings = self._settings = Settings.from_json(begin.settings)
-        self._begin = begin
-        self._channel = channel
-        self._log = Log(f"generation {begin.number}", settings.log_level, settings.log_format)
-        set_title(f"generation {begin.number}", settings.target)
-        self._watched = settings.reload != "off" and begin.slot != messages.PAGE
-        self._watch, self._recorder = record(settings, inotify=self._watched)
+    def __init__(self, birth: Birth) -> None:
+        self._birth = birth
+        self._begin = birth.begin
+        self._channel = birth.channel
+        self._settings = birth.settings
+        self._watch = birth.watch
         self._selector = selectors.DefaultSelector()
-        self._drainer = Drainer(self._watch, self._selector, self._tell_stale)
+        self._drainer = Drainer(birth.watch, self._selector, self._tell_stale)
         self._workers: dict[int, int] = {}
-        self._idle: Iterator[None] | None = None
+        self._idle: Iterator[None] | None = birth.idle_work() if birth.watched else None
         self._retiring = False
-        self._result = Import(None, None)
-        self._good_until = 0.0
-        self._late: list[str] = []
-
-    # ---- import ---------------------------------------------------------------------------------------------
-
-    def import_application(self) -> None:
-        """Import, prove, report. Does not return if the attempt is void."""
-        git.wait(self._settings.chdir)
-        self._good_until = time.monotonic()
-        if self._begin.slot == messages.PAGE:
-            self._result = page.load(self._settings, self._begin)
-        elif self._begin.aftermath:
-            self._import_nothing()
-        else:
-            self._recorder.started = self._journal
-            self._result = import_application(self._settings, self._watch, self._recorder)
-            self._recorder.started = None
-        if self._watched:
-            self._watch.watch_inodes()
-            git.wait(self._settings.chdir)
-            self._prove()
-            self._idle = self._idle_work()
-        self._watch.inputs.take_additions()
-        gc.collect()
-        gc.freeze()
-        interpreter.die_with_parent(False)
-        self._report()
-
-    def _prove(self) -> None:
-        """What has changed since it was read ends this process, or makes it late."""
-        before = time.monotonic()
-        changed = list(self._watch.prove()[:_PATHS])
-        if not changed:
-            self._good_until = before
-            return
-        # A mixture of two saves that works is good for those who have waited; the failure of one is no answer.
-        if self._begin.voids < (1 if self._result.failure is None else _HOPELESS):
-            self._channel.send(messages.Unborn(changed))
-            os._exit(0)
-        self._late = changed
-
-    def _import_nothing(self) -> None:
-        """The last attempt's process died in the import: show that, and watch what it had read until then."""
-        interpreter.furnish(self._settings)
-        name = ""
-        for additions, name in lookout.read_journal(self._begin.journal)[0]:  # noqa: B007 (the last name is meant)
-            self._watch.inputs.adopt(additions)
-        place = f" while importing {name}" if name else ""
-        summary = f"the application's process {self._begin.aftermath}{place}"
-        self._result = Import(None, Failure(summary, summary))
-
-    def _journal(self, name: str) -> None:
-        """Leave a trace for whoever comes after us, before each module's code can end this process."""
-        line = f"{self._watch.inputs.take_additions().to_json()}\t{name}\n"
-        with contextlib.suppress(OSError):
-            os.write(self._begin.journal, line.encode("utf-8", "surrogateescape"))
-
-    def _report(self) -> None:
-        result, files, notes = self._result, len(self._watch.inputs.files), self._watch.notes
-        milliseconds = result.seconds * 1000
-        if self._begin.slot == messages.PAGE:
-            self._channel.send(messages.Importing(page.summary(self._begin)))
-        elif result.target is not None:
-            self._channel.send(
-                messages.Loaded(
-                    files, result.target.kind, result.culprit, milliseconds, notes, self._good_until, self._late
-                )
-            )
-        elif result.failure is not None:
-            failure = result.failure
-            if not result.fatal or self._begin.number > 1:
-                self._log.error(failure.log_text("the import"))
-            self._channel.send(
-                messages.Broken(
-                    failure.summary[:500], failure.where, result.fatal, files, result.culprit, milliseconds, notes,
-                    self._good_until, self._late,
-                )
-            )
 
     # ---- live -----------------------------------------------------------------------------------------------
 
@@ -171,9 +81,9 @@ class _Generation:
         self._selector.register(receiver, selectors.EVENT_READ, lambda: self._wake(receiver))
         self._selector.register(self._channel, selectors.EVENT_READ, self._obey)
         # One that only waits for the fix has no workers that would ask.
-        alone = self._result.failure is not None and self._settings.on_broken == "keep"
-        self._drainer.open(eager=self._watched and (self._settings.reload == "eager" or alone))
-        if self._late:
+        alone = self._birth.result.failure is not None and self._settings.on_broken == "keep"
+        self._drainer.open(eager=self._birth.watched and (self._settings.reload == "eager" or alone))
+        if self._birth.late:
             # Before the first fork: a worker of this generation must never find the word FRESH.
             self._drainer.drain()
         while not self._retiring or self._workers:
@@ -192,15 +102,8 @@ class _Generation:
         again = self._drainer.again
         return None if again is None else max(0.0, again - time.monotonic())
 
-    def _idle_work(self) -> Iterator[None]:
-        """What has time, in small steps."""
-        for _ in self._watch.inputs.unhashed():
-            yield
-        self._recorder.tidy()
-        yield
-
     def _tell_stale(self, paths: tuple[str, ...]) -> None:
-        self._channel.send(messages.Stale(list(paths[:_PATHS])))
+        self._channel.send(messages.Stale(list(paths[:PATHS])))
 
     def _obey(self) -> None:
         try:
@@ -252,16 +155,16 @@ class _Generation:
         self._drainer.close()
         channel = self._channel = Channel(socket.socket(fileno=descriptor))
         word = self._drainer.word
-        check: Check = SharedCheck(self._watch, word, drainer, self._tell_stale) if self._watched else Unchecked()
+        check: Check = SharedCheck(self._watch, word, drainer, self._tell_stale) if self._birth.watched else Unchecked()
         self._work(slot, channel, check)
 
     def _become_worker(self) -> NoReturn:
         """This process is itself the worker of its slot, because the application cannot be forked."""
         # Nobody else would end it if it is stuck in a call when the supervisor is gone.
         interpreter.die_with_parent(True)
-        if self._late:
-            self._tell_stale(tuple(self._late))
-        check: Check = OwnCheck(self._watch, self._tell_stale) if self._watched else Unchecked()
+        if self._birth.late:
+            self._tell_stale(tuple(self._birth.late))
+        check: Check = OwnCheck(self._watch, self._tell_stale) if self._birth.watched else Unchecked()
         self._work(self._begin.slot, self._channel, check)
 
     def _work(self, slot: int, channel: Channel, check: Check) -> NoReturn:
@@ -273,9 +176,9 @@ class _Generation:
             channel=channel,
             check=check,
             scoreboard=Scoreboard(self._begin.scoreboard),
-            application=self._result.target.application if self._result.target else None,
-            failure=self._result.failure,
-            good_until=self._good_until,
+            application=self._birth.result.target.application if self._birth.result.target else None,
+            failure=self._birth.result.failure,
+            good_until=self._birth.good_until,
         )
         worker.run(task)
 
@@ -285,14 +188,16 @@ class _Generation:
         self._reap()
 
     def _reap(self) -> None:
-        for pid in list(self._workers):
+        # Of a copy nobody is told how it ended, unless it had gone on, and then somebody knows it by its process.
+        for pid in [*self._workers, *self._birth.copies]:
             try:
                 ended, status = os.waitpid(pid, os.WNOHANG)
             except ChildProcessError:
                 # Code of the application has collected it.
                 ended, status = pid, 0
             if ended:
-                del self._workers[pid]
+                self._workers.pop(pid, None)
+                self._birth.copies.discard(pid)
                 self._channel.send(messages.Reaped(pid, status))
 
     def _orphaned(self) -> NoReturn:

@@ -3,6 +3,7 @@
     messages     what they say to each other
     scoreboard   one page of shared memory: what each worker is doing
     interpreter  how a fresh interpreter is started and furnished
+    lifeline     a pipe that tells the supervisor's end to processes that are not its children
     memory       files without a name
     endings      how a process ended, in words
     titles       what a process is called in `ps`

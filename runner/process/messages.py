@@ -15,6 +15,7 @@ import select
 import signal
 import socket
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple, get_args
 
 from runner.errors import RunnerError
@@ -30,6 +31,8 @@ DUMP_SIGNAL = signal.SIGXCPU
 interpreter lock."""
 
 
+FORKING = -1
+"""The slot of a generation that forks its workers."""
 LOOKOUT = -2
 """The slot of a process that is to look out, neither to fork workers nor to be one."""
 PAGE = -3
@@ -39,10 +42,11 @@ PAGE = -3
 class Begin(NamedTuple):
     """supervisor -> generation: what to import, and how. Descriptors are numbers, inherited over exec.
 
-    *slot*: -1 for a generation that forks its workers, LOOKOUT, PAGE, else this process is itself the slot's worker.
+    *slot*: FORKING, LOOKOUT, PAGE, else this process is itself the slot's worker.
     *aftermath*: "" or why the previous attempt's process died; then nothing is imported and this is the error shown.
     *voids*: attempts in a row before this one that files changed under; after the first one it may be late, see Loaded.
-    *since*: for a PAGE, when that import began (CLOCK_MONOTONIC).
+    *since*: for a PAGE, when that import began (CLOCK_MONOTONIC). *hot* and *step*: see Resume.
+    *lifeline*: see process/lifeline.py; -1: none, and no checkpoints.
     """
 
     settings: str
@@ -54,6 +58,22 @@ class Begin(NamedTuple):
     aftermath: str
     voids: int
     since: float
+    hot: Sequence[str] = ()
+    step: float = 0.0
+    lifeline: int = -1
+
+
+class Resume(NamedTuple):
+    """supervisor -> checkpoint: go on, as generation *number*; its channel and its journal come along.
+
+    *voids* as of Begin. *hot*: the files edited last, before which the next checkpoints are worth most; *step*: seconds
+    of import between the others, 0.0 if that is not known.
+    """
+
+    number: int
+    voids: int
+    hot: Sequence[str]
+    step: float
 
 
 class Fork(NamedTuple):
@@ -85,7 +105,8 @@ class Loaded(NamedTuple):
 
     *good_until*: this code is known to be no older than the disk at that moment (CLOCK_MONOTONIC, which is the same in
     all processes), so requests that began before may have it. *late*: the paths that changed while it was imported, if
-    it is not fresh but stale from birth: of use to those who have waited since before.
+    it is not fresh but stale from birth: of use to those who have waited since before. *modules*: how many were
+    imported, by this process or before it was paused; *step*: see Resume.
     """
 
     files: int
@@ -95,6 +116,8 @@ class Loaded(NamedTuple):
     notes: list[str]
     good_until: float
     late: list[str]
+    modules: int = 0
+    step: float = 0.0
 
 
 class Broken(NamedTuple):
@@ -119,6 +142,28 @@ class Importing(NamedTuple):
     """generation -> supervisor: the one with the page. *summary*: what it shows."""
 
     summary: str
+
+
+class Paused(NamedTuple):
+    """generation -> supervisor: a checkpoint of this import waits; its channel comes along.
+
+    *module*: the one that it imports next; "" before the first one of the application; *modules*: imported before that.
+    """
+
+    module: str
+    modules: int
+
+
+class Resumed(NamedTuple):
+    """generation -> supervisor: I have gone on, and am process *pid*."""
+
+    pid: int
+
+
+class Passed(NamedTuple):
+    """generation -> supervisor: what was imported before I was paused has changed; my checkpoint is of no use."""
+
+    paths: list[str]
 
 
 class Unborn(NamedTuple):
@@ -185,8 +230,8 @@ class Taken(NamedTuple):
 
 
 Message = (
-    Begin | Fork | Keep | Retire | Reopen
-    | Loaded | Broken | Importing | Unborn | Stale | Forked | Reaped | Ready | Retiring
+    Begin | Resume | Fork | Keep | Retire | Reopen
+    | Loaded | Broken | Importing | Paused | Resumed | Passed | Unborn | Stale | Forked | Reaped | Ready | Retiring
     | Parcel | Taken
 )
 MESSAGES: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Message)}

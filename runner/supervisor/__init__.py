@@ -5,7 +5,9 @@
     roster, life        who is alive, who is wanted, what to do next (pure)
     book, orders        what the roster knows, and what it says is to be done
     deeds               that done, a few lines an order
-    crew                the processes it has started: spoken to, ended
+    crew, members       the processes it has started: spoken to, ended
+    switchboard         their channels: what each says, and its end
+    checkpoints, standby   the paused ones: which goes on (pure), told to
     transit, courier    connections on their way from one worker to another: decided (pure), carried
     obituary            how a worker ended, put together from what comes in any order
     signals             what it is told by kill(1), terminals and service managers

@@ -12,6 +12,7 @@ from runner.log import Log
 from runner.process import messages
 from runner.settings import Settings
 from runner.supervisor.banner import Banner
+from runner.supervisor.checkpoints import Checkpoint
 from runner.supervisor.control import Question
 from runner.supervisor.report import Ledger, Reload
 
@@ -49,9 +50,9 @@ class Chronicle:
         """Answer *question* when a generation later than *after* is ready or broken."""
         self._waiting.append((question, after))
 
-    def loaded(self, message: messages.Loaded) -> None:
-        """A generation is imported."""
-        self._ledger.note_loaded(message)
+    def loaded(self, message: messages.Loaded, checkpoint: Checkpoint | None = None) -> None:
+        """A generation is imported; from the beginning, or from *checkpoint*."""
+        self._ledger.note_loaded(message, _origin(message, checkpoint))
         self._note(message.notes, message.culprit)
 
     def importing(self, summary: str) -> None:
@@ -78,7 +79,8 @@ class Chronicle:
         if not self._banner.said:
             self._banner.say(self._ledger, self._elapsed())
         elif not broken:
-            self._log.info(f"{self._cause()}generation {number} in {self._elapsed():.0f} ms")
+            origin = f" ({self._ledger.origin})" if self._ledger.origin else ""
+            self._log.info(f"{self._cause()}generation {number} in {self._elapsed():.0f} ms{origin}")
         self._tell(number, self._ledger.error if broken else "")
         if not due:
             self._paths, self._asked = [], ""
@@ -125,3 +127,11 @@ class Chronicle:
         for note in [*notes, *([f"{culprit}: workers cannot be forked, each imports by itself"] if culprit else [])]:
             if self._ledger.note(note):
                 self._log.warning(note)
+
+
+def _origin(message: messages.Loaded, checkpoint: Checkpoint | None) -> str:
+    """Where a generation began, if not at the beginning."""
+    if checkpoint is None:
+        return ""
+    place = f"resumed before {checkpoint.module}" if checkpoint.module else "resumed from the zygote"
+    return f"{place}, {checkpoint.modules:,} of {message.modules:,} modules kept"

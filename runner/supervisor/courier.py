@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from runner.log import Log
 from runner.process.messages import Parcel, Taken
 from runner.process.scoreboard import Scoreboard
-from runner.supervisor.crew import Crew, Hand
+from runner.supervisor.crew import Crew
+from runner.supervisor.members import Hand
 from runner.supervisor.roster import Roster
 from runner.supervisor.transit import Deliver, Item, Transit, takers
 

@@ -11,29 +11,32 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from runner.process import messages
-from runner.process.messages import Message
 from runner.settings import Settings
 from runner.supervisor import orders
+from runner.supervisor.checkpoints import NO_PACE
 from runner.supervisor.chronicle import Chronicle
-from runner.supervisor.crew import Crew, Hand, HearWorker, Station, send_signal
+from runner.supervisor.crew import Crew, HearStation, HearWorker
+from runner.supervisor.members import Hand, Station, send_signal
 from runner.supervisor.roster import Roster
 
 
 class Inbox(NamedTuple):
     """Who is told what the processes say, and when they end: generations, then workers."""
 
-    hear: Callable[[Station, Message], None]
+    hear: HearStation
     gone: Callable[[Station], None]
     hear_worker: HearWorker
     lost: Callable[[Hand], None]
 
 
 class Deeds:
-    """*settings* are those for what is started next; *death*: how the last generation died that did so importing."""
+    """*settings* and *pace* are those for what is started next; *death*: how the last generation died that did so
+    importing."""
 
     def __init__(self, crew: Crew, roster: Roster, chronicle: Chronicle, inbox: Inbox, settings: Settings) -> None:
         self.settings = settings
         self.death = ""
+        self.pace = NO_PACE
         self._crew = crew
         self._roster = roster
         self._chronicle = chronicle
@@ -53,7 +56,7 @@ class Deeds:
             case orders.RetireGeneration(number) if number in self._crew.stations:
                 self._crew.stations[number].channel.send(messages.Retire())
             case orders.KillGeneration(number) if number in self._crew.stations:
-                self._crew.stations[number].popen.kill()
+                self._crew.stations[number].kill()
             case orders.KeepGeneration(number):
                 self._keep(number)
             case orders.LookOut(number) if self.settings.reload != "off":
@@ -65,9 +68,14 @@ class Deeds:
         hand.killed = True
         send_signal(hand.pid, signal.SIGKILL)
 
+    def start_elsewhere(self, station: Station) -> None:
+        """Its checkpoint is of no use; another one may be, or it begins from the beginning."""
+        self._crew.withdraw(station)
+        self._start(orders.Start(station.number, voids=station.voids))
+
     def _start(self, order: orders.Start | orders.Explain) -> None:
         try:
-            self._crew.start(order, self.settings, self.death, self._inbox.hear, self._inbox.gone)
+            self._crew.start(order, self.settings, self.death, self.pace, self._inbox.hear, self._inbox.gone)
         except OSError as error:
             self._chronicle.unstarted(f"generation {order.number}", error)
             self._roster.note_unstarted(order.number, time.monotonic())

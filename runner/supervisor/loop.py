@@ -29,11 +29,12 @@ from runner.supervisor.banner import Banner
 from runner.supervisor.chronicle import Chronicle
 from runner.supervisor.control import Desk, Question
 from runner.supervisor.courier import Courier
-from runner.supervisor.crew import Crew, Hand, Station
+from runner.supervisor.crew import Crew
 from runner.supervisor.deeds import Deeds, Inbox
 from runner.supervisor.idle import Idle
 from runner.supervisor.life import Phase
 from runner.supervisor.listeners import Listener
+from runner.supervisor.members import Hand, Station
 from runner.supervisor.obituary import Obituary
 from runner.supervisor.orders import Finish
 from runner.supervisor.overdue import Overdue
@@ -65,6 +66,7 @@ class Supervisor:
         self._scoreboard = Scoreboard()
         self._selector = selectors.DefaultSelector()
         self._crew = Crew(listeners, self._scoreboard, self._selector)
+        self._crew.standby.book.most = settings.checkpoints
         self._courier = Courier(self._crew, self._roster, self._scoreboard, self._log, settings.hold_timeout)
         self._ledger = Ledger(settings, addresses)
         self._chronicle = Chronicle(self._log, self._ledger, Banner(settings, addresses, self._log), settings)
@@ -151,6 +153,8 @@ class Supervisor:
 
     def _reload(self, who: str) -> None:
         self._chronicle.note_request(who)
+        # Whoever asks for it wants what a start gives, also of what is no file: a database, a variable.
+        self._crew.standby.clear()
         self._reread_settings()
         self._roster.note_reload(time.monotonic())
 
@@ -163,7 +167,7 @@ class Supervisor:
                 question.answer({"target": target, "directory": directory, "pid": os.getpid()})
             case "status":
                 pids = {hand.key: hand.pid for hand in self._crew.hands.values()}
-                report = self._ledger.report(self._roster, self._scoreboard, pids)
+                report = self._ledger.report(self._roster, self._scoreboard, pids, self._crew.standby.book.all())
                 question.answer(report | {"waiting": len(self._courier)})
             case "reload":
                 self._reload("runner reload")
@@ -190,12 +194,19 @@ class Supervisor:
 
     # ---- what the processes say -----------------------------------------------------------------------------
 
-    def _hear(self, station: Station, message: Message) -> None:
+    def _hear(self, station: Station, message: Message, descriptors: list[int]) -> None:
         """A generation speaks."""
         match message:
+            case messages.Paused() if descriptors:
+                self._crew.standby.take_in(message, *descriptors)
+            case messages.Resumed(pid):
+                station.note_pid(pid)
+            case messages.Passed():
+                self._deeds.start_elsewhere(station)
             case messages.Loaded():
                 self._crew.end_lookout(station.number)
-                self._chronicle.loaded(message)
+                self._chronicle.loaded(message, station.checkpoint)
+                self._deeds.pace = self._deeds.pace._replace(step=message.step)
                 self._roster.note_good_until(station.number, message.good_until)
                 self._roster.note_loaded(station.number, solo=bool(message.culprit), late=bool(message.late))
                 if stale := message.late or self._file.news():
@@ -237,6 +248,7 @@ class Supervisor:
         current = self._roster.current()
         if current is not None and (current.subject or number >= current.number):
             self._chronicle.note_change(paths)
+            self._deeds.pace = self._deeds.pace._replace(hot=paths)
         self._note_settings(paths)
         self._roster.note_stale(number)
 
@@ -273,9 +285,13 @@ class Supervisor:
 
     def _gone(self, station: Station) -> None:
         """A generation's process has ended."""
-        how = describe_exit(self._crew.dismiss(station))
         generation = self._roster.generations.get(station.number)
         phase = Phase.GONE if generation is None or self._roster.stopping else generation.phase
+        if phase is Phase.LOADING and station.checkpoint is not None:
+            self._lapsed(station)
+            return
+        code = self._crew.dismiss(station)
+        how = "has ended" if code is None else describe_exit(code)
         if generation is not None and phase is Phase.LOADING and not generation.subject:
             self._deeds.death = how
             self._log.error(f"generation {station.number} {how} during the import; see what it wrote above")
@@ -286,6 +302,14 @@ class Supervisor:
                 self._log.error(f"generation {station.number} {how}; starting another one")
         if generation is not None:
             self._roster.note_generation_gone(station.number, time.monotonic())
+
+    def _lapsed(self, station: Station) -> None:
+        """An import that went on in the middle has ended: that explains nothing, so it is not taken for an answer."""
+        if station.pid:
+            self._log.warning(f"generation {station.number} ended during the import; importing from the beginning")
+            self._crew.standby.clear()
+        # Else not even the order had been read: the checkpoint had just found by itself that it is of no use.
+        self._deeds.start_elsewhere(station)
 
     def _lost(self, hand: Hand) -> None:
         """A worker's process has ended. Its parent will say how; its replacement does not wait for that."""
@@ -311,6 +335,9 @@ class Supervisor:
 
     def _reread_settings(self) -> None:
         settings = self._file.read()
+        if settings != self._settings:
+            self._crew.standby.clear()
+            self._crew.standby.book.most = settings.checkpoints
         if settings.workers != self._settings.workers:
             self._roster.wanted = settings.workers
         self._settings = self._deeds.settings = settings

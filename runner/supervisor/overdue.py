@@ -14,7 +14,8 @@ from collections.abc import Callable
 
 from runner.process.messages import DUMP_SIGNAL
 from runner.process.scoreboard import Counter, Moment, Scoreboard
-from runner.supervisor.crew import Crew, Hand, send_signal
+from runner.supervisor.crew import Crew
+from runner.supervisor.members import Hand, send_signal
 
 _LOOK = 0.25
 """Seconds between two looks."""

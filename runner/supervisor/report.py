@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from runner.process import messages
 from runner.process.scoreboard import Counter, Scoreboard
 from runner.settings import Settings
+from runner.supervisor.checkpoints import Checkpoint
 from runner.supervisor.life import Phase
 from runner.supervisor.roster import Roster
 
@@ -38,6 +40,7 @@ class Ledger:
         self.kind = ""
         self.files = 0
         self.error = ""
+        self.origin = ""
         self.importing = ""
         self.crashes = 0
         self.kills = 0
@@ -48,8 +51,9 @@ class Ledger:
         self._last: Reload | None = None
         self._reloads = 0
 
-    def note_loaded(self, message: messages.Loaded) -> None:
-        """A generation is live."""
+    def note_loaded(self, message: messages.Loaded, origin: str = "") -> None:
+        """A generation is live; *origin*: where its import went on, "" if from the beginning."""
+        self.origin = origin
         self.kind, self.files, self.error = message.kind, message.files, ""
 
     def note_broken(self, message: messages.Broken) -> None:
@@ -69,7 +73,9 @@ class Ledger:
         self._last = reload
         self._reloads += 1
 
-    def report(self, roster: Roster, scoreboard: Scoreboard, pids: dict[int, int]) -> dict[str, Any]:
+    def report(
+        self, roster: Roster, scoreboard: Scoreboard, pids: dict[int, int], checkpoints: Sequence[Checkpoint] = ()
+    ) -> dict[str, Any]:
         """Everything, as a dict of JSON values; times are seconds before now."""
         now = time.monotonic()
         current = roster.current()
@@ -84,6 +90,7 @@ class Ledger:
             "files": self.files,
             "generation": current.number if current else roster.newest_served(),
             "workers": [],
+            "checkpoints": [each._asdict() for each in checkpoints],
             "counters": self._counters(scoreboard, roster),
             "notes": [*self.notes, *self._passing_notes(roster)],
         }

@@ -17,7 +17,7 @@ from tests.support.places import free_port
 from tests.support.process import Live
 from tests.support.project import edit
 from tests.support.runner_process import Served, environment
-from tests.support.trouble import SOURCE, alive, begin, descendants, generation_pid, ready_pids, report, until
+from tests.support.trouble import SOURCE, alive, at_work, begin, descendants, generation_pid, ready_pids, report, until
 
 
 def ready(served: Served, count: int = 2) -> dict[int, int]:
@@ -175,7 +175,7 @@ def test_a_storm_of_hups_is_one_or_two_reloads(project: Project, runner: Runner)
         served.signal(signal.SIGHUP)
     served.wait_for(r"generation [23] in")
     ready(served)
-    until("the last wish is granted", lambda: len(descendants(served.pid)) == 3, live=served)
+    until("the last wish is granted", lambda: at_work(served) == 3, live=served)
     assert report(served)["generation"] <= 4
 
 
@@ -203,7 +203,7 @@ def test_a_burst_of_everything_is_survived(project: Project, runner: Runner) -> 
         os.killpg(served.pid, number) if turn % 2 else served.signal(number)
         if not turn % 10:
             assert fetch(served.http).status == 200
-    until("all is calm", lambda: len(descendants(served.pid)) == 1 + len(ready_pids(served)), live=served)
+    until("all is calm", lambda: at_work(served) == 1 + len(ready_pids(served)), live=served)
     for wanted in range(len(ready_pids(served)) + 1, 8):
         scale(served, signal.SIGTTIN, wanted)
     ready(served, 7)

@@ -3,6 +3,7 @@
 import os
 import socket
 import time
+from collections.abc import Sequence
 from typing import Any, get_type_hints
 
 import pytest
@@ -31,7 +32,8 @@ TEXTS = st.text(st.characters(exclude_categories=()), max_size=50)   # with lone
 VALUES: dict[Any, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
     str: TEXTS, int: st.integers(-(2**40), 2**40), float: st.floats(allow_nan=False, allow_infinity=False),
-    list[str]: st.lists(TEXTS, max_size=5), list[list[Any]]: st.lists(st.lists(st.integers(), max_size=3), max_size=3),
+    list[str]: st.lists(TEXTS, max_size=5), Sequence[str]: st.lists(TEXTS, max_size=5),
+    list[list[Any]]: st.lists(st.lists(st.integers(), max_size=3), max_size=3),
 }
 
 

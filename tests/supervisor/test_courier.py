@@ -14,8 +14,9 @@ from runner.process import messages
 from runner.process.messages import Channel, Parcel, Taken
 from runner.process.scoreboard import Scoreboard
 from runner.supervisor.courier import Courier
-from runner.supervisor.crew import Crew, Hand
+from runner.supervisor.crew import Crew
 from runner.supervisor.life import Generation, Phase, Worker
+from runner.supervisor.members import Hand
 from runner.supervisor.roster import Roster
 from runner.supervisor.transit import LATE, WINDOW
 

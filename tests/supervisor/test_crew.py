@@ -13,7 +13,9 @@ from runner.process import interpreter, messages
 from runner.process.messages import Message
 from runner.process.scoreboard import Counter, Scoreboard
 from runner.settings import Settings, resolve
-from runner.supervisor.crew import Crew, Hand, Station, send_signal
+from runner.supervisor.checkpoints import NO_PACE
+from runner.supervisor.crew import Crew
+from runner.supervisor.members import Hand, Station
 from runner.supervisor.orders import Start
 from tests.support.trouble import alive, until
 
@@ -41,7 +43,8 @@ class Desk:
 
     def start(self, number: int) -> Station:
         """A generation."""
-        self.crew.start(Start(number), self.settings, "", lambda _, message: self.heard.append(message), self.lose)
+        hear = lambda _, message, __: self.heard.append(message)  # noqa: E731
+        self.crew.start(Start(number), self.settings, "", NO_PACE, hear, self.lose)
         return self.crew.stations[number]
 
     def start_alone(self, key: int) -> Hand:
@@ -59,7 +62,7 @@ class Desk:
         """End all."""
         self.crew.kill_all()
         for station in [*self.crew.stations.values(), *(h.station for h in self.crew.hands.values() if h.station)]:
-            station.popen.wait()
+            station.collect()
             os.close(station.journal)
         os.close(self.board.descriptor)
 
@@ -86,13 +89,13 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
 def test_a_generation_is_spoken_to_and_heard(desk: Desk) -> None:
     """Its own words come under its own name."""
     station = desk.start(1)
-    until("it is heard", lambda: desk.look() and desk.heard == [messages.Ready(station.popen.pid)])
+    until("it is heard", lambda: desk.look() and desk.heard == [messages.Ready(station.pid)])
 
 
 def test_its_end_is_the_end_of_its_channel(desk: Desk) -> None:
     """Told once, after its last words."""
     station = desk.start(1)
-    station.popen.kill()
+    station.kill()
     until("it is missed", lambda: desk.look() and desk.gone == [station])
     assert desk.crew.dismiss(station) == -signal.SIGKILL
     os.close(station.journal)
@@ -104,7 +107,7 @@ def test_a_child_that_holds_the_channel_hides_no_death(desk: Desk, monkeypatch: 
     """The end of the process is noticed by its parent: us."""
     stand_in(monkeypatch, "channel.send(Ready(os.fork() or __import__('time').sleep(60)))\nos._exit(3)")
     station = desk.start(1)
-    until("it has ended", lambda: os.waitid(os.P_PID, station.popen.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG))
+    until("it has ended", lambda: os.waitid(os.P_PID, station.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG))
     assert desk.crew.reap() == {}
     assert desk.gone == [station]
     (message,) = desk.heard
@@ -124,9 +127,9 @@ def test_nonsense_on_a_channel_ends_who_says_it(desk: Desk, monkeypatch: pytest.
 def test_orphans_are_collected(desk: Desk) -> None:
     """Also when one of our own has ended before them."""
     station = desk.start(1)
-    station.popen.kill()
+    station.kill()
     orphan = subprocess.Popen([sys.executable, "-c", "raise SystemExit(5)"])
-    until("both have ended", lambda: not alive({orphan.pid, station.popen.pid}))
+    until("both have ended", lambda: not alive({orphan.pid, station.pid}))
     assert desk.crew.reap() == {orphan.pid: 5}
     assert desk.gone == [station]
     orphan.returncode = 5
@@ -138,7 +141,7 @@ def test_what_a_dead_worker_was_doing_is_counted_as_cut(desk: Desk) -> None:
     row = desk.board.row(0)
     row.set(Counter.PID, hand.pid)
     row.set(Counter.INFLIGHT, 2)
-    send_signal(hand.pid, signal.SIGKILL)
+    os.kill(hand.pid, signal.SIGKILL)
     until("it is missed", lambda: desk.look() and desk.gone == [hand])
     assert desk.crew.discharge(hand) == -signal.SIGKILL
     assert (row.get(Counter.CUT), row.get(Counter.INFLIGHT)) == (2, 0)
@@ -166,20 +169,11 @@ def test_no_process_to_be_had_leaves_nothing_open(desk: Desk, monkeypatch: pytes
     assert not desk.crew.stations and not desk.crew.hands
 
 
-def test_a_signal_to_nobody_is_harmless() -> None:
-    """A process that is gone, and one that is not known yet; never our own group."""
-    done = subprocess.Popen([sys.executable, "-c", ""])
-    done.wait()
-    send_signal(done.pid, signal.SIGKILL)
-    send_signal(0, signal.SIGKILL)
-    send_signal(-1, signal.SIGKILL)
-
-
 def test_a_journal_is_readable_after_its_writer(desk: Desk) -> None:
     """What a generation noted is there when its process is gone."""
     station = desk.start(1)
     os.write(station.journal, b"line\n")
-    station.popen.kill()
+    station.kill()
     until("it is missed", lambda: desk.look() and desk.gone == [station])
     desk.crew.dismiss(station)
     desk.crew.keep_journal(station)

@@ -25,9 +25,9 @@ class Stand:
         self.roster.enter(0.0)
         channel = SimpleNamespace(send=lambda message: self.done.append(message))
         hand = SimpleNamespace(key=1, slot=0, pid=4711, channel=channel, killed=False)
-        popen = SimpleNamespace(kill=lambda: self.done.append("killed"))
+        kill = lambda: self.done.append("killed")  # noqa: E731
         self.hands = {1: hand}
-        self.stations = {1: SimpleNamespace(channel=channel, popen=popen)}
+        self.stations = {1: SimpleNamespace(channel=channel, kill=kill)}
         inbox = Inbox(*(cast("Any", None),) * 4)
         self.deeds = Deeds(cast("Any", self), self.roster, cast("Any", self), inbox, self.settings)
 

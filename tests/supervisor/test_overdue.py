@@ -11,7 +11,8 @@ import pytest
 from runner.process.messages import DUMP_SIGNAL
 from runner.process.scoreboard import Counter, Moment, Scoreboard
 from runner.supervisor import overdue as module
-from runner.supervisor.crew import Crew, Hand
+from runner.supervisor.crew import Crew
+from runner.supervisor.members import Hand
 from runner.supervisor.overdue import Overdue
 
 

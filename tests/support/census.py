@@ -26,6 +26,13 @@ class Census(NamedTuple):
     states: dict[str, int]
     shared: dict[str, int]
 
+    def without(self, checkpoints: int) -> "Census":
+        """What would be there without so many: each is a socket of the supervisor's, and two processes, who waits and
+        its copy, with the same change queue, scoreboard and journal."""
+        held = Counter(self.held) - Counter({"socket:": checkpoints})
+        shared = Counter({kind: number - 2 * checkpoints for kind, number in self.shared.items()})
+        return Census(dict(held), self.threads, dict(Counter(self.states) - Counter(S=2 * checkpoints)), +shared)
+
 
 def census(session: int) -> Census:
     """Count the processes of that session, whose leader is the supervisor."""

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.process import interpreter, messages
-from runner.process.messages import Begin, Channel, Message
+from runner.process.lifeline import Lifeline
+from runner.process.messages import FORKING, Begin, Channel, Message
 from runner.process.scoreboard import Scoreboard
 from runner.settings import resolve
 from tests.support.process import PATIENCE
@@ -20,17 +21,22 @@ from tests.support.process import PATIENCE
 class Stage:
     """The generation's process, the channels to it and its workers, and the socket they serve."""
 
-    def __init__(self, directory: Path, aftermath: str, journal: int, voids: int, flags: dict[str, Any]) -> None:
+    def __init__(
+        self, directory: Path, aftermath: str, journal: int, voids: int, hot: list[str] | None, flags: dict[str, Any]
+    ) -> None:  # fmt: skip
         settings = resolve({"target": "app:main", **flags}, dict(os.environ), str(directory)).settings
         self.queue = socket.create_server(("127.0.0.1", 0))
         self.board = Scoreboard()
         self.channel, theirs = messages.pair()
         places = [[self.queue.fileno(), "http", "127.0.0.1:0", []]]
-        self.popen = interpreter.start([self.board.descriptor, journal, self.queue.fileno()], theirs.fileno())
+        self.lifeline = Lifeline()
+        descriptors = [self.board.descriptor, journal, self.lifeline.descriptor, self.queue.fileno()]
+        self.popen = interpreter.start(descriptors, theirs.fileno())
         theirs.close()
-        self.channel.send(
-            Begin(settings.to_json(), 1, -1, places, self.board.descriptor, journal, aftermath, voids, 0.0)
-        )
+        begin = Begin(settings.to_json(), 1, FORKING, places, self.board.descriptor, journal, aftermath, voids, 0.0)
+        if hot is not None:
+            begin = begin._replace(hot=hot, step=3600.0, lifeline=self.lifeline.descriptor)
+        self.channel.send(begin)
 
     def hear(self, kind: type[Any], channel: Channel | None = None) -> Any:
         """The next message, which must be of that kind."""
@@ -51,18 +57,20 @@ class Stage:
         """Be gone, as a supervisor that was killed; then nothing may be left."""
         self.channel.close()
         self.popen.wait(PATIENCE)
+        self.lifeline.close()
         self.queue.close()
         os.close(self.board.descriptor)
 
 
 @contextmanager
 def generation(
-    directory: Path, *, aftermath: str = "", journal: int = -1, voids: int = 0, **flags: Any
-) -> Iterator[Stage]:
-    """Start a generation for app:main in *directory*."""
+    directory: Path, *, aftermath: str = "", journal: int = -1, voids: int = 0, hot: list[str] | None = None,
+    **flags: Any
+) -> Iterator[Stage]:  # fmt: skip
+    """Start a generation for app:main in *directory*; with checkpoints before *hot* files, if that is not None."""
     own = journal < 0
     journal = os.memfd_create("journal") if own else journal
-    stage = Stage(directory, aftermath, journal, voids, flags)
+    stage = Stage(directory, aftermath, journal, voids, hot, flags)
     try:
         yield stage
     finally:

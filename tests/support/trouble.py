@@ -106,6 +106,11 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
+def at_work(served: Served) -> int:
+    """How many processes are below the supervisor, without the two of each checkpoint: who waits, and its copy."""
+    return len(descendants(served.pid)) - 2 * len(report(served)["checkpoints"])
+
+
 def stat_of(pid: int) -> tuple[str, int] | None:
     """State letter and parent of a process, proc_pid_stat(5); None if there is none."""
     try:

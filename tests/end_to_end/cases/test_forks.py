@@ -14,7 +14,7 @@ from tests.conftest import Project, Runner
 from tests.end_to_end.reloading import FILES, ask, until, value
 from tests.support.project import edit
 from tests.support.runner_process import Served
-from tests.support.trouble import alive, descendants, ready_pids, report
+from tests.support.trouble import at_work, ready_pids, report
 from tests.support.trouble import until as awaited
 
 ANSWER = """
@@ -190,7 +190,7 @@ def test_a_fork_at_import(project: Project, runner: Runner, kind: str) -> None:
     awaited("all is as before", lambda: len(report(served)["workers"]) == 2, live=served)
     # Supervisor's children: the generation; its: two workers. A child that stays is the application's own affair.
     most = 4 if kind == "the child stays" else 3
-    awaited("nobody is left", lambda: len(alive(descendants(served.pid))) == most, live=served)
+    awaited("nobody is left", lambda: at_work(served) == most, live=served)
 
 
 def test_variables_that_were_kept_at_import(project: Project, runner: Runner) -> None:

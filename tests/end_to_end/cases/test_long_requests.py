@@ -9,7 +9,7 @@ from tests.end_to_end.reloading import agree, ask, value
 from tests.support.client import Conversation
 from tests.support.project import edit
 from tests.support.runner_process import Served
-from tests.support.trouble import begin, descendants, descriptors, ready_pids, until
+from tests.support.trouble import at_work, begin, descriptors, ready_pids, until
 
 APP = """
 import os, time
@@ -52,7 +52,7 @@ def whole(stream: Conversation, number: int) -> bool:
 
 def settled(served: Served, processes: int) -> None:
     """Wait until that many processes are below the supervisor, and no others come or stay."""
-    until(f"{processes} processes", lambda: len(descendants(served.pid)) == processes, live=served)
+    until(f"{processes} processes", lambda: at_work(served) == processes, live=served)
 
 
 @modes
@@ -93,7 +93,7 @@ def test_the_old_process_keeps_only_that(project: Project, runner: Runner, tmp_p
     place = project(FILES)
     served = runner(place, "app:main")
     until("two workers accept", lambda: len(ready_pids(served)) == 2, live=served)
-    alone = len(descendants(served.pid))
+    alone = at_work(served)
     with begin(served, tmp_path, "events", "on") as stream:
         edit(place / "module.py", value(1))
         settled(served, alone + 2)
@@ -108,7 +108,7 @@ def test_old_generations_are_as_many_as_long_answers(project: Project, runner: R
     place = project(FILES)
     served = runner(place, "app:main")
     until("two workers accept", lambda: len(ready_pids(served)) == 2, live=served)
-    alone = len(descendants(served.pid))
+    alone = at_work(served)
     with begin(served, tmp_path, "events", "first") as first:
         edit(place / "module.py", value(1))
         assert agree(served, place).text == "1 0"

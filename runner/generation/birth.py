@@ -1,0 +1,236 @@
+"""From the order to begin to the report: imported, and proven fresh; or why not.
+
+    import   with every input noted before it is read; what fails becomes the error that is shown (importing.py)
+    pause    on the way copies of the process are left behind, each at an exact point of this import (checkpoints). One
+             whose inputs are still what they were is told to go on, as a later generation: what it has imported it
+             need not import again
+    prove    nothing changed while the import ran, or this attempt is void; after a void one it may be late, that is:
+             stale from birth, and good for the requests that are older than the import
+    report   Loaded or Broken; a void attempt says Unborn and ends
+
+Laws: a checkpoint is taken before the next file is looked at, never while what it would share cannot be shared
+(fork_safety.py); who goes on believes nothing that it has not looked at again. Start at Birth.go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+
+from runner.freshness import git
+from runner.freshness.watch import State
+from runner.generation import fork_safety, lookout, page
+from runner.generation.importing import Attempt, Import, import_application, record
+from runner.generation.pause import pause
+from runner.generation.placement import FIRST_STEP, Placement
+from runner.host.error_page import Failure
+from runner.log import Log
+from runner.process import interpreter, lifeline, messages
+from runner.process.messages import Begin, Channel
+from runner.process.titles import set_title
+from runner.settings import Settings
+
+PATHS = 50
+"""Changed paths that a message names."""
+_HOPELESS = 4
+"""Void attempts in a row, after which even a failed import under which files changed is shown."""
+
+
+class Birth:
+    """The process from *begin* on; its fields are what the generation lives with.
+
+    copies  processes that were left behind and are our children
+    late    paths that changed while they were imported, if this generation is good all the same
+    """
+
+    def __init__(self, begin: Begin, channel: Channel) -> None:
+        settings = self.settings = Settings.from_json(begin.settings)
+        self.begin = begin
+        self.channel = channel
+        self.watched = settings.reload != "off" and begin.slot != messages.PAGE
+        self.watch, self.recorder = record(settings, inotify=self.watched)
+        self.result = Import(None, None)
+        self.good_until = 0.0
+        self.late: list[str] = []
+        self.copies: set[int] = set()
+        self._attempt = Attempt(self._before_load)
+        able = self.watched and begin.slot == messages.FORKING and begin.lifeline >= 0 and lifeline.works()
+        most = settings.checkpoints if able else 0
+        self._placement = Placement(most, frozenset(begin.hot), begin.step or FIRST_STEP)
+        self._bond = -1
+        self._resumed = False
+        self._name()
+
+    def go(self) -> None:
+        """Import, prove, report. Does not return if the attempt is void; returns once more in each that goes on."""
+        git.wait(self.settings.chdir)
+        self.good_until = time.monotonic()
+        if self.begin.slot == messages.PAGE:
+            self.result = page.load(self.settings, self.begin)
+        elif self.begin.aftermath:
+            self._import_nothing()
+        else:
+            self._import()
+        if self.watched:
+            self.watch.watch_inodes()
+            git.wait(self.settings.chdir)
+            self._prove()
+        self.watch.inputs.take_additions()
+        gc.collect()
+        gc.freeze()
+        interpreter.die_with_parent(False)
+        if self._bond >= 0:
+            os.close(self._bond)
+        self._report()
+
+    def idle_work(self) -> Iterator[None]:
+        """What has time, in small steps."""
+        for _ in self.watch.inputs.unhashed():
+            yield
+        self.recorder.tidy()
+        yield
+
+    # ---- import ---------------------------------------------------------------------------------------------
+
+    def _import(self) -> None:
+        self.recorder.started = self._journal
+        self.recorder.about = self._about if self._placement.most else None
+        self.result = import_application(self.settings, self.watch, self.recorder, self._attempt)
+        self.recorder.started = self.recorder.about = None
+
+    def _import_nothing(self) -> None:
+        """The last attempt's process died in the import: show that, and watch what it had read until then."""
+        interpreter.furnish(self.settings)
+        name = ""
+        for additions, name in lookout.read_journal(self.begin.journal)[0]:  # noqa: B007 (the last name is meant)
+            self.watch.inputs.adopt(additions)
+        place = f" while importing {name}" if name else ""
+        summary = f"the application's process {self.begin.aftermath}{place}"
+        self.result = Import(None, Failure(summary, summary))
+
+    def _journal(self, name: str) -> None:
+        """Leave a trace for whoever comes after us, before each module's code can end this process."""
+        line = f"{self.watch.inputs.take_additions().to_json()}\t{name}\n"
+        with contextlib.suppress(OSError):
+            os.write(self.begin.journal, line.encode("utf-8", "surrogateescape"))
+
+    def _prove(self) -> None:
+        """What has changed since it was read ends this process, or makes it late."""
+        before = time.monotonic()
+        changed = list(self.watch.prove(sweep=not self._resumed)[:PATHS])
+        if not changed:
+            self.good_until = before
+            return
+        # A mixture of two saves that works is good for those who have waited; the failure of one is no answer.
+        if self.begin.voids < (1 if self.result.failure is None else _HOPELESS):
+            self.channel.send(messages.Unborn(changed))
+            os._exit(0)
+        self.late = changed
+
+    # ---- checkpoints ----------------------------------------------------------------------------------------
+
+    def _before_load(self) -> None:
+        """The first checkpoint: everything is ready, and nothing of the application is there."""
+        if self._placement.most:
+            with self.recorder.own_reads():
+                self._checkpoint("", "")
+
+    def _about(self, name: str, path: str) -> None:
+        """The file of the module *name* is about to be read."""
+        if os.getpid() == self._attempt.process and self._placement.wants(path, self._attempt.elapsed()):
+            self._checkpoint(name, path)
+
+    def _checkpoint(self, name: str, path: str) -> None:
+        """Leave a copy behind, if this process can be copied."""
+        if fork_safety.culprit(self._attempt.before) or fork_safety.children() - self.copies:
+            return
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        gc.freeze()
+        with contextlib.suppress(OSError):
+            copy = os.fork()
+            if not copy:
+                ours.close()
+                self._wait(Channel(theirs), name)
+                return
+            self.copies.add(copy)
+            self.channel.send(messages.Paused(name, self.recorder.count), ours.fileno())
+            for pid in self._placement.note_taken(copy, path, self._attempt.elapsed()):
+                os.kill(pid, signal.SIGKILL)
+        ours.close()
+        theirs.close()
+
+    def _wait(self, channel: Channel, name: str) -> None:
+        """The copy's side: it waits, perhaps for ever. Returns when it is to go on."""
+        set_title(f"checkpoint before {name}" if name else "zygote", self.settings.target)
+        self.channel.close()
+        journal = self.begin.journal
+        size = os.fstat(journal).st_size
+        self.copies = set()
+        told = pause(channel, self._renew, self.watch.inputs.unhashed)
+        order, (line, noted) = told.message, told.descriptors
+        self.good_until = time.monotonic()
+        self.channel = Channel(socket.socket(fileno=line))
+        self._bond = lifeline.bind(self.begin.lifeline)
+        # Whoever reads what this import notes wants to know what was noted before it was paused.
+        os.write(noted, os.pread(journal, size, 0))
+        os.close(journal)
+        self.begin = self.begin._replace(number=order.number, voids=order.voids, journal=noted)
+        self.copies = {told.copy} - {-1}
+        self._resumed = True
+        self._placement.hot = frozenset(order.hot)
+        self._placement.step = order.step or self._placement.step
+        self._placement.even.clear()
+        self._attempt.resume()
+        self.channel.send(messages.Resumed(self._attempt.process))
+        self._placement.last = self._attempt.elapsed()
+        self._name()
+        self._look_again()
+
+    def _renew(self) -> bool:
+        """A change queue of our own, for the other one belongs to whom we are a copy of."""
+        self.watch.renew()
+        return self.watch.verdict().state is not State.STALE
+
+    def _look_again(self) -> None:
+        """What was imported until here must still be what is on the disk."""
+        git.wait(self.settings.chdir)
+        if changed := self.watch.settled().paths:
+            self.channel.send(messages.Passed(list(changed[:PATHS])))
+            os._exit(0)
+        importlib.invalidate_caches()
+
+    # ---- report ---------------------------------------------------------------------------------------------
+
+    def _name(self) -> None:
+        number, settings = self.begin.number, self.settings
+        self.log = Log(f"generation {number}", settings.log_level, settings.log_format)
+        set_title(f"generation {number}", settings.target)
+
+    def _report(self) -> None:
+        result, files, notes = self.result, len(self.watch.inputs.files), self.watch.notes
+        milliseconds = result.seconds * 1000
+        if self.begin.slot == messages.PAGE:
+            self.channel.send(messages.Importing(page.summary(self.begin)))
+        elif result.target is not None:
+            self.channel.send(
+                messages.Loaded(
+                    files, result.target.kind, result.culprit, milliseconds, notes, self.good_until, self.late,
+                    self.recorder.count, self._placement.step,
+                )
+            )
+        elif result.failure is not None:
+            failure = result.failure
+            if not result.fatal or self.begin.number > 1:
+                self.log.error(failure.log_text("the import"))
+            self.channel.send(
+                messages.Broken(
+                    failure.summary[:500], failure.where, result.fatal, files, result.culprit, milliseconds, notes,
+                    self.good_until, self.late,
+                )
+            )

@@ -1,0 +1,73 @@
+"""A process that waits in the middle of its work, to go on when it is told to, more than once.
+
+A story: it makes a copy of itself while nobody is in a hurry, since a fork costs milliseconds. The copy sleeps on a
+pipe. Told to go on, the process writes a byte into the pipe and is off; the copy wakes, makes a copy of its own, and
+listens to the channel in its place. If instead the process ends (killed, or its channel closed), the copy reads the end
+of the pipe and ends, too.
+
+Laws: one thread; who is of no use any more ends by itself. Start at pause.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from runner.process.messages import Channel, Resume
+
+
+class Told(NamedTuple):
+    """The order to go on: the *message*, the *descriptors* that came with it; *copy*: the process that waits on."""
+
+    message: Resume
+    descriptors: list[int]
+    copy: int
+
+
+def pause(channel: Channel, prepare: Callable[[], bool], idle: Callable[[], Iterator[object]]) -> Told:
+    """Wait on *channel*; returns with what was told, once in this process and once in each copy that took its place.
+
+    *prepare* is called in each before it waits: False, if there is nothing any more to wait for; *idle*: what it may
+    do meanwhile, in steps.
+    """
+    channel.sock.setblocking(True)
+    while True:
+        if not prepare():
+            os._exit(0)
+        listening, speaking = os.pipe()
+        copy = _fork()
+        if not copy:
+            os.close(speaking)
+            if not os.read(listening, 1):
+                os._exit(0)
+            os.close(listening)
+            continue
+        os.close(listening)
+        received = _receive(channel, idle)
+        os.write(speaking, b".")
+        os.close(speaking)
+        channel.close()
+        return Told(*received, copy)
+
+
+def _fork() -> int:
+    """-1 if there is no process to be had: then nobody waits on."""
+    try:
+        return os.fork()
+    except OSError:
+        return -1
+
+
+def _receive(channel: Channel, idle: Callable[[], Iterator[object]]) -> tuple[Resume, list[int]]:
+    for _ in idle():
+        if select.select([channel], [], [], 0)[0]:
+            break
+    try:
+        received = channel.receive()
+    except EOFError:
+        os._exit(0)
+    if received is None or not isinstance(received[0], Resume):
+        os._exit(1)
+    return received[0], received[1]

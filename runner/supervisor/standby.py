@@ -1,0 +1,71 @@
+"""The paused processes as the supervisor holds them: heard of, told to go on, given up.
+
+Which one goes on, and which are too many, says checkpoints.py. Each listens to one channel, and when it goes on its
+copy listens there in its place; so a checkpoint is its channel, whichever process that is just now.
+
+Law: a channel that is closed here ends whoever listens to it. Start at Standby.resume.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import NamedTuple
+
+from runner.process import messages
+from runner.process.memory import anonymous_file
+from runner.process.messages import Channel
+from runner.supervisor.checkpoints import Checkpoint, Checkpoints
+from runner.supervisor.switchboard import Switchboard
+
+
+class Resumed(NamedTuple):
+    """A process that goes on from *checkpoint*: spoken to by *channel*, it notes what it reads in *journal*."""
+
+    channel: Channel
+    journal: int
+    checkpoint: Checkpoint
+
+
+class Standby:
+    """*book*: which there are."""
+
+    def __init__(self, switchboard: Switchboard) -> None:
+        self.book = Checkpoints()
+        self._switchboard = switchboard
+        self._channels: dict[int, Channel] = {}
+
+    def take_in(self, message: messages.Paused, descriptor: int) -> None:
+        """A process was paused, and listens at the other end of *descriptor*."""
+        checkpoint = self.book.note_taken(message.module, message.modules)
+        channel = self._channels[checkpoint.key] = Channel(socket.socket(fileno=descriptor), 0.0)
+        # It says nothing; what can be heard is its end.
+        self._switchboard.attend(channel, lambda *_: None, lambda: self._gone(checkpoint))
+        for surplus in self.book.surplus():
+            self.drop(surplus)
+
+    def resume(self, order: messages.Resume) -> Resumed | None:
+        """Have the deepest one go on. None: there is none, or none that can be told."""
+        while (checkpoint := self.book.deepest()) is not None:
+            journal = anonymous_file("runner-journal")
+            ours, theirs = messages.pair()
+            sent = self._channels[checkpoint.key].send(order, theirs.fileno(), journal)
+            theirs.close()
+            if sent:
+                return Resumed(ours, journal, checkpoint)
+            ours.close()
+            self.drop(checkpoint)
+        return None
+
+    def drop(self, checkpoint: Checkpoint) -> None:
+        """Give it up, if it is still there."""
+        if checkpoint.key in self._channels:
+            self._switchboard.finish(self._channels[checkpoint.key])
+
+    def clear(self) -> None:
+        """Give all up: the next import shall be a new one."""
+        for checkpoint in self.book.all():
+            self.drop(checkpoint)
+
+    def _gone(self, checkpoint: Checkpoint) -> None:
+        self.book.note_gone(checkpoint.key)
+        self._channels.pop(checkpoint.key, None)

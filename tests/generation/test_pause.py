@@ -1,0 +1,139 @@
+"""A process that waits, and goes on more than once."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runner.process import messages
+from runner.process.messages import Resume
+from tests.support.process import PATIENCE
+from tests.support.trouble import until
+
+WAITING = """
+import os, socket, sys
+from runner.generation.pause import pause
+from runner.process.messages import Channel
+steps = 0
+def prepare():
+    os.write(1, b"%d prepares\\n" % os.getpid())
+    return os.path.exists(sys.argv[2])
+def idle():
+    global steps
+    for steps in range(3):
+        yield
+told = pause(Channel(socket.socket(fileno=int(sys.argv[1]))), prepare, idle)
+os.write(1, b"%d goes on as %d with %d after %d\\n" % (os.getpid(), told.message.number, len(told.descriptors), steps))
+"""
+
+
+class Waiting:
+    """Such a process, the channel to it and what it and its copies say."""
+
+    def __init__(self, use: Path) -> None:
+        self.use = use
+        use.touch()
+        self.channel, theirs = messages.pair()
+        self._popen = subprocess.Popen(
+            [sys.executable, "-c", WAITING, str(theirs.fileno()), str(use)], pass_fds=[theirs.fileno()],
+            stdout=subprocess.PIPE,
+        )  # fmt: skip
+        theirs.close()
+        assert self._popen.stdout is not None
+        self.output = self._popen.stdout
+
+    def says(self) -> tuple[int, str]:
+        """The next line, and whose it is."""
+        pid, _, text = self.output.readline().decode().strip().partition(" ")
+        return int(pid or 0), text
+
+    def resume(self, number: int) -> None:
+        """Go on."""
+        self.channel.send(Resume(number, 0, [], 0.0))
+
+    def close(self) -> None:
+        """Nobody may be left: each of them holds the other end of the pipe."""
+        self.channel.close()
+        assert self.output.read() is not None
+        self.output.close()
+        self._popen.wait(PATIENCE)
+
+
+@pytest.fixture
+def waiting(tmp_path: Path) -> Iterator[Waiting]:
+    """See Waiting."""
+    waiting = Waiting(tmp_path / "use")
+    yield waiting
+    waiting.close()
+
+
+def test_it_goes_on_and_its_copy_waits_in_its_place(waiting: Waiting) -> None:
+    """As often as it is told; each time it is another process."""
+    first, _ = waiting.says()
+    seen = set()
+    for number in (5, 6, 7):
+        waiting.resume(number)
+        said = dict([waiting.says(), waiting.says()])
+        (goes_on,) = [pid for pid, text in said.items() if text.startswith("goes on")]
+        assert said[goes_on].startswith(f"goes on as {number} with 0")
+        assert {text for pid, text in said.items() if pid != goes_on} == {"prepares"}
+        seen.add(goes_on)
+    assert first in seen and len(seen) == 3
+
+
+def test_what_comes_along_with_the_order_is_there(waiting: Waiting) -> None:
+    """Descriptors."""
+    waiting.says()
+    waiting.channel.send(Resume(5, 0, [], 0.0), waiting.channel.fileno(), waiting.output.fileno())
+    assert any("with 2" in text for text in (waiting.says()[1], waiting.says()[1]))
+
+
+def test_while_nobody_calls_it_does_what_has_time(waiting: Waiting) -> None:
+    """All of it, if nobody calls."""
+    pid, _ = waiting.says()
+    until("it listens", lambda: _listens(pid))
+    waiting.resume(5)
+    assert any("after 2" in text for text in (waiting.says()[1], waiting.says()[1]))
+
+
+def test_who_is_of_no_use_any_more_ends_by_itself(waiting: Waiting) -> None:
+    """The copy looks before it waits; then nobody listens to the channel."""
+    pid, _ = waiting.says()
+    until("it listens", lambda: _listens(pid))
+    waiting.use.unlink()
+    waiting.resume(5)
+    assert {text.split()[0] for text in (waiting.says()[1], waiting.says()[1])} == {"goes", "prepares"}
+    assert waiting.output.read() == b""
+    with pytest.raises(EOFError):
+        waiting.channel.receive()
+
+
+def test_who_is_given_up_ends_with_its_copy(waiting: Waiting) -> None:
+    """Its channel is closed."""
+    waiting.says()
+    waiting.channel.close()
+    assert waiting.output.read() == b""
+
+
+def test_who_is_killed_takes_its_copy_along(waiting: Waiting) -> None:
+    """Nobody else knows of it."""
+    pid, _ = waiting.says()
+    until("it listens", lambda: _listens(pid))
+    os.kill(pid, signal.SIGKILL)
+    assert waiting.output.read() == b""
+
+
+def test_it_understands_one_order_only(waiting: Waiting) -> None:
+    """Anything else is a mistake that nobody can mend."""
+    waiting.says()
+    waiting.channel.send(messages.Retire())
+    assert waiting.output.read() == b""
+
+
+def _listens(pid: int) -> bool:
+    """It sleeps in the kernel until a message comes."""
+    return b"skb" in Path(f"/proc/{pid}/wchan").read_bytes()

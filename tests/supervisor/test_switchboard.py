@@ -1,0 +1,117 @@
+"""What comes over channels, and their ends."""
+
+import os
+import selectors
+from collections.abc import Iterator
+
+import pytest
+
+from runner.process import messages
+from runner.process.messages import Channel, Message
+from runner.supervisor.switchboard import Switchboard
+
+
+class Line:
+    """A channel that is attended, what was heard over it, and the other end."""
+
+    def __init__(self, switchboard: Switchboard) -> None:
+        self.heard: list[tuple[Message, list[int]]] = []
+        self.ends = 0
+        self.channel, theirs = messages.pair()
+        self.theirs = Channel(theirs)
+        switchboard.attend(self.channel, lambda *what: self.heard.append(what), self._end)
+
+    def _end(self) -> None:
+        self.ends += 1
+
+
+@pytest.fixture
+def selector() -> Iterator[selectors.BaseSelector]:
+    """The supervisor's."""
+    with selectors.DefaultSelector() as selector:
+        yield selector
+
+
+@pytest.fixture
+def switchboard(selector: selectors.BaseSelector) -> Switchboard:
+    """Over it."""
+    return Switchboard(selector)
+
+
+@pytest.fixture
+def line(switchboard: Switchboard) -> Iterator[Line]:
+    """One of its lines."""
+    line = Line(switchboard)
+    yield line
+    line.theirs.close()
+    line.channel.close()
+
+
+def turn(selector: selectors.BaseSelector) -> None:
+    """One round of the supervisor's loop."""
+    for key, _ in selector.select(0):
+        key.data()
+
+
+def test_messages_are_heard_in_order_with_what_comes_along(selector: selectors.BaseSelector, line: Line) -> None:
+    """All that wait, at once."""
+    line.theirs.send(messages.Ready(1))
+    line.theirs.send(messages.Ready(2), line.theirs.fileno())
+    turn(selector)
+    assert [message for message, _ in line.heard] == [messages.Ready(1), messages.Ready(2)]
+    assert [len(descriptors) for _, descriptors in line.heard] == [0, 1]
+    os.close(line.heard[1][1][0])
+
+
+def test_the_end_is_told_once_after_the_last_words(
+    selector: selectors.BaseSelector, switchboard: Switchboard, line: Line
+) -> None:
+    """Whoever notices it first."""
+    line.theirs.send(messages.Ready(1))
+    line.theirs.close()
+    turn(selector)
+    switchboard.finish(line.channel)
+    assert (len(line.heard), line.ends) == (1, 1)
+    assert line.channel.sock.fileno() == -1
+
+
+def test_a_line_that_is_finished_is_read_to_its_end(switchboard: Switchboard, line: Line) -> None:
+    """Though the other end is open still."""
+    line.theirs.send(messages.Ready(1))
+    switchboard.finish(line.channel)
+    assert (len(line.heard), line.ends) == (1, 1)
+
+
+def test_a_line_that_is_left_is_heard_no_more(
+    selector: selectors.BaseSelector, switchboard: Switchboard, line: Line
+) -> None:
+    """Neither what waits nor the end."""
+    line.theirs.send(messages.Ready(1))
+    switchboard.leave(line.channel)
+    turn(selector)
+    assert (line.heard, line.ends) == ([], 0)
+
+
+def test_nonsense_is_the_end(selector: selectors.BaseSelector, line: Line) -> None:
+    """Who says it cannot be one of ours any more."""
+    line.theirs.sock.send(b"nonsense")
+    turn(selector)
+    assert (line.heard, line.ends) == ([], 1)
+
+
+def test_who_hears_may_end_the_line(selector: selectors.BaseSelector, switchboard: Switchboard) -> None:
+    """What was said after that is not heard."""
+    heard: list[Message] = []
+    channel, theirs = messages.pair()
+
+    def hear(message: Message, _: list[int]) -> None:
+        heard.append(message)
+        switchboard.leave(channel)
+
+    switchboard.attend(channel, hear, lambda: None)
+    sender = Channel(theirs)
+    sender.send(messages.Ready(1))
+    sender.send(messages.Ready(2))
+    turn(selector)
+    assert heard == [messages.Ready(1)]
+    theirs.close()
