@@ -38,16 +38,18 @@ class Request:
     body        a binary file at position 0, complete; None until the last byte arrived
     began       monotonic seconds at which the head was complete, in whichever process it was read first
     upgrade     the client asked for another protocol
+    internal    made by the runner itself for a part of a greater request: there is no client to follow a redirect
     """
 
-    __slots__ = ("began", "body", "scheme", "upgrade", "variables")
+    __slots__ = ("began", "body", "internal", "scheme", "upgrade", "variables")
 
-    def __init__(self, variables: dict[str, str], scheme: str, began: float) -> None:
+    def __init__(self, variables: dict[str, str], scheme: str, began: float, *, internal: bool = False) -> None:
         self.variables = variables
         self.scheme = scheme
         self.began = began
         self.body: IO[bytes] | io.RawIOBase | None = None
         self.upgrade = "HTTP_UPGRADE" in variables
+        self.internal = internal
 
     @property
     def method(self) -> str:

@@ -26,6 +26,11 @@ def test_a_request_knows_whether_another_protocol_was_asked_for() -> None:
     assert (request().upgrade, request(HTTP_UPGRADE="websocket").upgrade) == (False, True)
 
 
+def test_a_request_is_a_clients_unless_it_says_otherwise() -> None:
+    """No front makes internal ones."""
+    assert (request().internal, Request({}, "http", 0.0, internal=True).internal) == (False, True)
+
+
 def test_every_exchange_has_all_that_a_host_may_use() -> None:
     """Checked by name, since a protocol's members are looked for only when they are called."""
     names = [name for name in {**vars(Exchange), **Exchange.__annotations__} if not name.startswith("_")]

@@ -2,6 +2,7 @@
 
     --on-change hold            another process has it: the next generation answers, nobody sees anything
     --on-change redirect        only the request that *finds* the change:
+        internal, any method        another process has it: who made it asked for an answer, not for a place
         POST                        finished by the code that has read it: a client may not send it twice by itself
         Upgrade, CORS preflight     another process has it: neither follows a redirect
         everything else             307 to the same URL; the next generation answers it
@@ -29,7 +30,7 @@ class Course(Enum):
 
 def choose(request: Request, *, redirects: bool, found: bool) -> Course:
     """Which way *request* takes. *redirects*: the mode is redirect; *found*: nobody had met the change before it."""
-    if not redirects or not found:
+    if not redirects or not found or request.internal:
         return Course.HAND_OVER
     if request.method == "POST":
         return Course.FINISH

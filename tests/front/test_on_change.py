@@ -6,10 +6,10 @@ from runner.front.on_change import Course, choose, redirect
 from runner.request import Request
 
 
-def request(method: str = "GET", uri: str = "/", **more: str) -> Request:
-    """A request as a front makes it."""
+def request(method: str = "GET", uri: str = "/", *, internal: bool = False, **more: str) -> Request:
+    """A request as a front makes it, or the runner itself."""
     variables = {"REQUEST_METHOD": method, "SCRIPT_NAME": "", "PATH_INFO": "/", "QUERY_STRING": "", "REQUEST_URI": uri}
-    return Request({**variables, **more}, "http", 0.0)
+    return Request({**variables, **more}, "http", 0.0, internal=internal)
 
 
 @pytest.mark.parametrize(
@@ -25,10 +25,13 @@ def request(method: str = "GET", uri: str = "/", **more: str) -> Request:
         (request("OPTIONS", HTTP_ORIGIN="http://a.example"), Course.HAND_OVER),
         (request(HTTP_UPGRADE="websocket"), Course.HAND_OVER),
         (request("post"), Course.REDIRECT),
+        (request(internal=True), Course.HAND_OVER),
+        (request("POST", internal=True), Course.HAND_OVER),
+        (request("DELETE", internal=True), Course.HAND_OVER),
     ],
 )
 def test_the_course_of_each_kind_of_request(asked: Request, course: Course) -> None:
-    """A POST is never sent twice; what follows no redirect is not given one."""
+    """A POST is never sent twice; what follows no redirect is not given one, the runner's own requests least of all."""
     assert choose(asked, redirects=True, found=True) is course
 
 
