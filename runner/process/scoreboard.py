@@ -27,11 +27,11 @@ class Counter(IntEnum):
     REQUESTS = 2
     REDIRECTS = 3
     HELD = 4  # requests given to a newer generation
-    REFUSED = 5
+    REFUSED = 5  # requests answered 503 at once, refusals.py
     INFLIGHT = 6
     CUT = 7
     MOVED = 8  # idle connections given away
-    EXPIRED = 9  # requests that were held too long, or that nobody could hold
+    EXPIRED = 9  # requests answered 503 after they had been held too long
 
 
 class Moment(IntEnum):
@@ -84,3 +84,8 @@ class Scoreboard:
     def row(self, slot: int) -> Row:
         """The row of *slot*."""
         return Row(self._page, slot)
+
+    def used(self) -> list[int]:
+        """The slots that have ever had a worker, also those that are not wanted any more: their counters count on."""
+        numbers = self._page.cast("Q")
+        return [slot for slot in range(SLOTS) if numbers[slot * ROW // 8 + Counter.GENERATION]]

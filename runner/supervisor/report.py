@@ -91,7 +91,7 @@ class Ledger:
             "generation": current.number if current else roster.newest_served(),
             "workers": [],
             "checkpoints": [each._asdict() for each in checkpoints],
-            "counters": self._counters(scoreboard, roster),
+            "counters": self._counters(scoreboard),
             "notes": [*self.notes, *self._passing_notes(roster)],
         }
         if self._last is not None:
@@ -127,8 +127,8 @@ class Ledger:
             return "kept"
         return "reloading" if current.phase is Phase.OUTDATED else "running"
 
-    def _counters(self, scoreboard: Scoreboard, roster: Roster) -> dict[str, int]:
-        rows = [scoreboard.row(slot) for slot in range(max(roster.wanted, self._settings.workers))]
+    def _counters(self, scoreboard: Scoreboard) -> dict[str, int]:
+        rows = [scoreboard.row(slot) for slot in scoreboard.used()]
         shown = (
             Counter.REQUESTS, Counter.REDIRECTS, Counter.HELD, Counter.MOVED, Counter.EXPIRED, Counter.REFUSED,
             Counter.CUT,

@@ -45,7 +45,7 @@ class OwnPages:
 
     def _report(self) -> bytes:
         workers = []
-        for slot in range(self._workers):
+        for slot in sorted({*range(self._workers), *self._scoreboard.used()}):
             row = self._scoreboard.row(slot)
             numbers = {counter.name.lower(): row.get(counter) for counter in Counter}
             workers.append({"slot": slot, **numbers})

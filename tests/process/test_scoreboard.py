@@ -31,6 +31,17 @@ def test_no_number_touches_another(values: dict[tuple[int, Counter], int]) -> No
     os.close(board.descriptor)
 
 
+def test_a_slot_once_used_is_remembered() -> None:
+    """Whether it has a process now or not."""
+    board = Scoreboard()
+    assert board.used() == []
+    for slot in (0, 7, SLOTS - 1):
+        board.row(slot).set(Counter.GENERATION, 3)
+        board.row(slot).set(Counter.PID, 0)
+    assert board.used() == [0, 7, SLOTS - 1]
+    os.close(board.descriptor)
+
+
 def test_a_new_page_is_empty() -> None:
     """All zero, no deadline."""
     board = Scoreboard()

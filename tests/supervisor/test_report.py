@@ -79,6 +79,23 @@ def test_workers_without_their_generation_are_no_start(board: Scoreboard) -> Non
     assert report(play, board)["state"] == "reloading"
 
 
+def test_counters_never_go_backwards(board: Scoreboard) -> None:
+    """What the workers of a third slot have answered is counted also when it is not wanted any more."""
+    play = Play()
+    play.live()
+    requests = [report(play, board)["counters"]["requests"]]
+    play.roster.note_scale(1)
+    play.settle()
+    for slot in play.workers(1):
+        board.row(slot).set(Counter.GENERATION, 1)
+        board.row(slot).count(Counter.REQUESTS, 4)
+    requests.append(report(play, board)["counters"]["requests"])
+    play.roster.note_scale(-1)
+    play.settle()
+    requests.append(report(play, board)["counters"]["requests"])
+    assert (requests, len(play.workers(1))) == ([0, 12, 12], 2)
+
+
 def test_each_worker_has_a_row(board: Scoreboard) -> None:
     """Slot, process, generation, state, requests."""
     play = Play()

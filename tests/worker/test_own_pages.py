@@ -58,6 +58,16 @@ def test_the_status_has_the_numbers(board: Scoreboard) -> None:
     assert (told["generation"], told["counters"]["requests"], len(told["workers"])) == (4, 7, 2)
 
 
+def test_the_sum_includes_slots_that_are_wanted_no_more(board: Scoreboard) -> None:
+    """Or that were wanted later than these settings; it would go backwards."""
+    board.row(5).set(Counter.GENERATION, 3)
+    board.row(5).count(Counter.REQUESTS, 4)
+    page = answer(board, "/status", **PATHS)
+    assert page is not None
+    told = json.loads(page.body)
+    assert (told["counters"]["requests"], [each["slot"] for each in told["workers"]]) == (4, [0, 1, 5])
+
+
 @pytest.mark.parametrize(("peer", "status"), [
     ("127.0.0.1", 200), ("127.8.8.8", 200), ("::1", 200), ("::ffff:127.0.0.1", 200), ("", 200),
     ("203.0.113.9", 404), ("::1234", 404), ("::ffff:10.0.0.1", 404), ("10.127.0.1", 404),
