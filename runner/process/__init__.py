@@ -2,6 +2,7 @@
 
     messages     what they say to each other
     scoreboard   one page of shared memory: what each worker is doing
+    refusals     why a request is refused, in words, and how that is counted
     interpreter  how a fresh interpreter is started and furnished
     lifeline     a pipe that tells the supervisor's end to processes that are not its children
     memory       files without a name

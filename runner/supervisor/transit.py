@@ -19,16 +19,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from runner.process.messages import Parcel
+from runner.process.refusals import FULL, LATE, STOPPING
 from runner.process.scoreboard import Counter, Scoreboard
 from runner.supervisor.life import Phase
 from runner.supervisor.roster import Roster
 
 WINDOW = 8
 """Connections that a worker is sent beyond those it has taken: what it has not yet read it may never read."""
-
-LATE = "the newer code is not ready yet; ask again"
-FULL = "too many requests wait for the newer code; ask again"
-STOPPING = "the service is stopping; ask again"
 
 
 @dataclass(eq=False)

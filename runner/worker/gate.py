@@ -18,13 +18,11 @@ from collections.abc import Callable
 
 from runner.freshness.check import Check
 from runner.front.on_change import Course, choose, redirect
+from runner.process.refusals import CROWDED, STOPPING, counter_of
 from runner.process.scoreboard import Counter, Row
 from runner.request import ELSEWHERE, Answer, Request
 from runner.settings import Settings
 from runner.worker.own_pages import OwnPages
-
-CROWDED = "too many requests at once; ask again in a second"
-STOPPING = "the service is stopping; ask again"
 
 
 class Gate:
@@ -60,7 +58,7 @@ class Gate:
         if self._pages is not None and (page := self._pages.answer(request)) is not None:
             return page
         if self._most and self.inflight >= self._most:
-            return self._refuse(CROWDED, Counter.REFUSED)
+            return self._refuse(CROWDED)
         if self.refusal:
             return self._refuse(self.refusal)
         if not self._check.stale():
@@ -78,7 +76,7 @@ class Gate:
                 return redirect(request)
         return None
 
-    def _refuse(self, reason: str, counter: Counter = Counter.EXPIRED) -> Answer:
-        self._row.count(counter)
+    def _refuse(self, reason: str) -> Answer:
+        self._row.count(counter_of(reason))
         headers = [("Retry-After", "1"), ("Content-Type", "text/plain; charset=utf-8")]
         return Answer(503, headers, f"{reason[0].upper()}{reason[1:]}.\n".encode())

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from runner.process.messages import Parcel
+from runner.process.refusals import FULL, LATE, STOPPING
 from runner.process.scoreboard import Counter, Scoreboard
 from runner.supervisor.life import Generation, Phase, Worker
 from runner.supervisor.roster import Roster
-from runner.supervisor.transit import FULL, LATE, STOPPING, WINDOW, Deliver, Drop, Item, Taker, Transit, takers
+from runner.supervisor.transit import WINDOW, Deliver, Drop, Item, Taker, Transit, takers
 
 NOW = 1000.0
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from runner.process.refusals import CROWDED, FULL, STOPPING
 from runner.process.scoreboard import Counter, Scoreboard
 from runner.request import ELSEWHERE, Answer, Request
 from runner.settings import resolve
-from runner.worker.gate import CROWDED, STOPPING, Gate
+from runner.worker.gate import Gate
 from runner.worker.own_pages import OwnPages
 
 NOW = 1000.0
@@ -106,15 +107,15 @@ def test_what_is_fresh_goes_on(door: Door, mode: str, asked: Request, good_until
     ("redirect", True, POST, LATE, True, "goes on", {}),
     ("redirect", True, SOCKET, LATE, False, "elsewhere", {}),
     ("redirect", True, PREFLIGHT, LATE, False, "elsewhere", {}),
-    ("redirect", True, PREFLIGHT, LATE, True, "503", {"EXPIRED": 1}),
+    ("redirect", True, PREFLIGHT, LATE, True, "503", {"REFUSED": 1}),
     ("redirect", False, GET, LATE, False, "elsewhere", {}),
     ("redirect", False, POST, LATE, False, "elsewhere", {}),
-    ("redirect", False, GET, LATE, True, "503", {"EXPIRED": 1}),
+    ("redirect", False, GET, LATE, True, "503", {"REFUSED": 1}),
     ("hold", True, GET, LATE, False, "elsewhere", {}),
     ("hold", True, POST, LATE, False, "elsewhere", {}),
     ("hold", True, SOCKET, LATE, False, "elsewhere", {}),
     ("hold", False, POST, LATE, False, "elsewhere", {}),
-    ("hold", True, POST, LATE, True, "503", {"EXPIRED": 1}),
+    ("hold", True, POST, LATE, True, "503", {"REFUSED": 1}),
     ("redirect", True, GET, ON_TIME, False, "goes on", {}),
     ("redirect", False, GET, ON_TIME, False, "goes on", {}),
     ("hold", True, POST, ON_TIME, False, "goes on", {}),
@@ -143,6 +144,15 @@ def test_a_request_nobody_can_have_is_refused_with_the_reason(door: Door, stale:
     assert (door.counted(), door.check.asked) == ({"EXPIRED": 1}, 0)
     gate.refusal = ""
     assert outcome(gate.admit(GET)) == ("elsewhere" if stale else "goes on")
+
+
+@pytest.mark.parametrize("reason", [FULL, STOPPING])
+def test_who_was_turned_away_at_once_has_not_expired(door: Door, reason: str) -> None:
+    """The supervisor says why nobody can have it, and that decides over how it is counted."""
+    gate = door.gate()
+    gate.refusal = reason
+    assert outcome(gate.admit(GET)) == "503"
+    assert door.counted() == {"REFUSED": 1}
 
 
 def test_at_the_end_nobody_is_sent_elsewhere(door: Door) -> None:
