@@ -20,7 +20,7 @@ def render(report: Mapping[str, Any]) -> str:
     `uptime` is in seconds. So is `since`, on any clock, as long as it is one for the run and its workers.
     """
     last = render_reload(report.get("last_reload") or {})
-    parts = [_headline(report), _addresses(report), _files(report), last and f"reloaded    {last}"]
+    parts = [_headline(report), _addresses(report), _files(report), last and f"reloaded    {last}", _waiting(report)]
     paragraphs = [
         "\n".join(part for part in parts if part),
         "\n".join(_workers(report)),
@@ -72,6 +72,14 @@ def _files(report: Mapping[str, Any]) -> str:
             return f"watching    {count:,} files"
         case files:
             return f"watching    {len(files):,} files"
+
+
+def _waiting(report: Mapping[str, Any]) -> str:
+    """Only if there are any: most of the time nobody waits."""
+    match report.get("waiting"):
+        case int() as count if count > 0:
+            return f"waiting     {count:,} {'request' if count == 1 else 'requests'}, for newer code"
+    return ""
 
 
 def _workers(report: Mapping[str, Any]) -> list[str]:

@@ -79,6 +79,21 @@ def test_files_may_be_a_list() -> None:
     assert "watching    2 files" in render({"files": ["a.py", "b.py"]})
 
 
+@pytest.mark.parametrize(("number", "line"), [
+    (1, "waiting     1 request, for newer code"), (1200, "waiting     1,200 requests, for newer code"),
+])
+def test_who_waits_for_newer_code_is_counted(number: int, line: str) -> None:
+    """Below the last reload."""
+    lines = render(REPORT | {"waiting": number}).splitlines()
+    assert lines[5] == line and lines[4].startswith("reloaded")
+
+
+@pytest.mark.parametrize("number", [0, None])
+def test_nobody_is_not_mentioned(number: int | None) -> None:
+    """As most of the time, or before it is known."""
+    assert render(REPORT | {"waiting": number}) == TEXT
+
+
 def test_a_failed_reload_says_why_in_one_line() -> None:
     """The error may be long and have several lines."""
     failed = {"changed": ["app.py"], "generation": 16, "error": "SyntaxError:\n  app.py:12"}

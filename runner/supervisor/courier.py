@@ -36,6 +36,11 @@ class Courier:
     def __len__(self) -> int:
         return len(self._transit)
 
+    @property
+    def requests(self) -> int:
+        """How many wait for newer code."""
+        return self._transit.requests
+
     def set_patience(self, seconds: float) -> None:
         """The settings were read again."""
         self._transit.patience = seconds

@@ -168,7 +168,7 @@ class Supervisor:
             case "status":
                 pids = {hand.key: hand.pid for hand in self._crew.hands.values()}
                 report = self._ledger.report(self._roster, self._scoreboard, pids, self._crew.standby.book.all())
-                question.answer(report | {"waiting": len(self._courier)})
+                question.answer(report | {"waiting": self._courier.requests})
             case "reload":
                 self._reload("runner reload")
                 if question.command.get("wait", True):

@@ -146,6 +146,11 @@ class Transit:
         self._open = 0
         return items
 
+    @property
+    def requests(self) -> int:
+        """How many requests are under way here: all but the connections at rest."""
+        return sum(1 for items in (self.waiting, *self.sent.values()) for item in items if item.parcel.held)
+
     def __len__(self) -> int:
         return len(self.waiting) + sum(map(len, self.sent.values()))
 
