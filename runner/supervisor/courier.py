@@ -20,6 +20,9 @@ from runner.supervisor.transit import Deliver, Item, Transit, takers
 
 _SPARE = 128
 """Descriptors that the supervisor needs for itself and its processes."""
+_MOST = 10_000
+"""Descriptors that may be open for others, however many the system allows (a service may have been given a billion):
+all that waits is looked at whenever something happens, at 2 µs each, and who came later would wait in vain."""
 
 
 class Courier:
@@ -27,7 +30,7 @@ class Courier:
 
     def __init__(self, crew: Crew, roster: Roster, scoreboard: Scoreboard, log: Log, patience: float) -> None:
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._transit = Transit(patience, most=max(16, soft - _SPARE))
+        self._transit = Transit(patience, most=room(soft))
         self._crew = crew
         self._roster = roster
         self._scoreboard = scoreboard
@@ -94,6 +97,11 @@ class Courier:
         # That fails if its receiver is about to be gone, or in a long call while much was sent to it.
         parcel = item.parcel._replace(refused=item.refused)
         return self._crew.hands[order.key].channel.send(parcel, *item.descriptors)
+
+
+def room(limit: int) -> int:
+    """How many descriptors may wait here, of *limit* that this process may have (`ulimit -n`; -1: no bound)."""
+    return _MOST if limit < 0 else max(16, min(_MOST, limit - _SPARE))
 
 
 def _close(descriptors: Iterable[int]) -> None:

@@ -4,15 +4,18 @@ import hashlib
 import os
 import signal
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from runner.status import render
 from tests.conftest import Project, Runner
 from tests.end_to_end.reloading import FILES, ask, by_fastcgi, status, until, value
 from tests.support.client import Conversation, FastCGI, fetch, parameters
 from tests.support.project import edit
-from tests.support.runner_process import Served
+from tests.support.runner_process import PYTHON, Served
+from tests.support.trouble import until as until_true
 
 APP = """
 import hashlib, os
@@ -226,6 +229,57 @@ def test_who_waits_too_long_is_told(hanging: Site, fastcgi: bool) -> None:
     assert hanging.counter("expired") == 1
     hanging.save(value(3))
     assert until(served, told(3)).status == 200
+
+
+SLOW = """
+import os, time
+VALUE = 1
+open("../entered", "w").close()
+while not os.path.exists("../go"):
+    time.sleep(0.005)
+"""
+
+
+@pytest.fixture
+def few_descriptors(tmp_path: Path) -> Path:
+    """An interpreter for which `ulimit -n` is 160: 32 requests may wait."""
+    path = tmp_path / "python"
+    path.write_text(f'#!/bin/sh\nulimit -n 160\nexec {PYTHON} "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize("mode", ["redirect", "hold"])
+def test_more_than_may_wait(
+    project: Project, runner: Runner, tmp_path: Path, few_descriptors: Path, mode: str
+) -> None:
+    """On kept connections 60 POSTs come while an import goes on: those beyond 32 get 503 at once, counted as refused,
+    and all others are answered by the new code, once."""
+    directory = project({**FILES, "app.py": APP})
+    executed = tmp_path / "executed"
+    served = runner(
+        directory, "app:main", "--on-change", mode, env={"EXECUTED": str(executed)}, python=few_descriptors
+    )
+    site = Site(directory, served, executed)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(Conversation(served.http)) for _ in range(60)]
+        for client in clients:
+            client.request("GET", "/before")
+            assert client.reply().text == told(0)
+        site.save(SLOW)
+        until_true("the new code is being imported", (tmp_path / "entered").exists, live=served)
+        for number, client in enumerate(clients):
+            client.request("POST", f"/{number}", body=b"x")
+        until_true("all that may wait do", lambda: status(served)["waiting"] == 32, live=served)
+        until_true("all others were refused", lambda: site.counter("refused") == 28, live=served)
+        assert "waiting     32 requests, for newer code" in render(status(served))
+        (tmp_path / "go").touch()
+        replies = [client.reply() for client in clients]
+    refused = [number for number, reply in enumerate(replies) if reply.status == 503]
+    assert len(refused) == 28 and {replies[number].header("retry-after") for number in refused} == {"1"}
+    assert {reply.text for reply in replies if reply.status != 503} == {told(1, b"x")}
+    assert [site.executed(f"/{number}") for number in range(60)] == [int(number not in refused) for number in range(60)]
+    assert (site.counter("refused"), site.counter("expired")) == (28, 0)
 
 
 def test_a_stop_answers_those_who_wait(hanging: Site) -> None:

@@ -4,6 +4,7 @@ import gc
 import os
 import socket
 from collections.abc import Iterator
+from resource import RLIM_INFINITY
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,13 +13,14 @@ import pytest
 from runner.log import Log
 from runner.process import messages
 from runner.process.messages import Channel, Parcel, Taken
+from runner.process.refusals import LATE
 from runner.process.scoreboard import Scoreboard
-from runner.supervisor.courier import Courier
+from runner.supervisor.courier import Courier, room
 from runner.supervisor.crew import Crew
 from runner.supervisor.life import Generation, Phase, Worker
 from runner.supervisor.members import Hand
 from runner.supervisor.roster import Roster
-from runner.supervisor.transit import LATE, WINDOW
+from runner.supervisor.transit import WINDOW
 
 NOW = 1000.0
 AT_REST = Parcel(0, "", 0.0, 0)
@@ -149,6 +151,27 @@ def test_what_a_worker_could_not_take_is_given_to_another(office: Office) -> Non
     office.lose(2)
     ((_, (connection,)),) = [office.receive(3)]
     assert speaks(client, connection)
+
+
+def test_requests_are_told_from_connections_at_rest(office: Office) -> None:
+    """Those wait for newer code, until they are taken; these for nothing."""
+    with office.give(), office.give(Parcel(0, "GET", NOW, 2), giver=2), office.give(Parcel(0, "GET", NOW, 1)):
+        assert (len(office.courier), office.courier.requests) == (3, 2)
+        office.courier.carry(NOW)
+        assert office.courier.requests == 2
+        for key in (2, 3):
+            while (received := office.ends[key].receive()) is not None:
+                os.close(received[1][0])
+                office.courier.hear(office.hands[key], Taken(), [])
+        assert (len(office.courier), office.courier.requests) == (1, 1)
+
+
+@pytest.mark.parametrize(("limit", "most"), [
+    (64, 16), (160, 32), (1024, 896), (10_128, 10_000), (10_129, 10_000), (1 << 30, 10_000), (RLIM_INFINITY, 10_000),
+])  # fmt: skip
+def test_there_is_room_for_what_the_system_allows_and_no_more_than_can_be_looked_after(limit: int, most: int) -> None:
+    """A few in any case; a limit that is none bounds nothing."""
+    assert room(limit) == most
 
 
 def test_words_about_nothing_close_nothing(office: Office) -> None:
