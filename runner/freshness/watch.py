@@ -54,6 +54,7 @@ class Watch:
 
     inputs   what is watched
     notes    what cannot be exact here, each once, in words for the log
+    noted    called with each new one, for which there may be no other occasion to be told
     swept    directories whose files are looked at each time
     """
 
@@ -61,6 +62,7 @@ class Watch:
         self, ignore: tuple[str, ...] = (), *, inotify: bool = True, open_inotify: Callable[[], Inotify] = Inotify
     ) -> None:
         self.notes: list[str] = []
+        self.noted: Callable[[str], None] = lambda text: None
         self.swept: set[str] = set()
         self.inputs = Inputs(self._observe, ignore, self._follow)
         self.stale: tuple[str, ...] = ()
@@ -82,7 +84,7 @@ class Watch:
             try:
                 self.inotify = open_inotify()
             except OSError as error:
-                self._note(f"no inotify ({error.strerror or error}): files are looked at before each request instead")
+                self.note(f"no inotify ({error.strerror or error}): files are looked at before each request instead")
 
     def pending(self) -> bool:
         """A verdict now could differ from the last one. One system call."""
@@ -217,7 +219,7 @@ class Watch:
             return
         if not self._mounts.tells_all(directory):
             kind = self._mounts.type_of(directory) or "an unknown file system"
-            self._note(f"{directory} is on {kind}, where others can write: its files are looked at before each request")
+            self.note(f"{directory} is on {kind}, where others can write: its files are looked at before each request")
             self.swept.add(directory)
         try:
             number = self.inotify.watch_directory(directory)
@@ -236,7 +238,7 @@ class Watch:
             return
         self.swept.add(directory)
         remedy = "; raise fs.inotify.max_user_watches" if error.errno == errno.ENOSPC else ""
-        self._note(f"cannot watch {directory} ({error.strerror}): its files are looked at before each request{remedy}")
+        self.note(f"cannot watch {directory} ({error.strerror}): its files are looked at before each request{remedy}")
 
     def _watch_links(self, directory: str, followed: frozenset[str] = frozenset()) -> None:
         """A swapped symbolic link changes what a path means without an event in the directory it used to lead to."""
@@ -349,9 +351,11 @@ class Watch:
             self._vanished.pop(entry, None)
             changed.append(path)
 
-    def _note(self, text: str) -> None:
+    def note(self, text: str) -> None:
+        """Something cannot be exact here; *text* says what, the same each time."""
         if text not in self.notes:
             self.notes.append(text)
+            self.noted(text)
 
 
 def _identity(directory: str) -> tuple[int, int] | None:

@@ -212,7 +212,13 @@ class Birth:
         self.log = Log(f"generation {number}", settings.log_level, settings.log_format)
         set_title(f"generation {number}", settings.target)
 
+    def _tell_note(self, text: str) -> None:
+        self.channel.send(messages.Note(text))
+
     def _report(self) -> None:
+        # A request may import what lies on another file system. First this, then the look at what there is by now:
+        # threads of the application may be importing, and twice is once to the supervisor.
+        self.watch.noted = self._tell_note
         result, files, notes = self.result, len(self.watch.inputs.files), self.watch.notes
         milliseconds = result.seconds * 1000
         if self.begin.slot == messages.PAGE:

@@ -66,6 +66,7 @@ class _Generation:
         self._workers: dict[int, int] = {}
         self._idle: Iterator[None] | None = birth.idle_work() if birth.watched else None
         self._retiring = False
+        birth.watch.noted = self._tell_note
 
     # ---- live -----------------------------------------------------------------------------------------------
 
@@ -101,6 +102,10 @@ class _Generation:
             self._idle = None
         again = self._drainer.again
         return None if again is None else max(0.0, again - time.monotonic())
+
+    def _tell_note(self, text: str) -> None:
+        """Also in a worker, by its own channel: the copy of the watch that it has may be the first to find out."""
+        self._channel.send(messages.Note(text))
 
     def _tell_stale(self, paths: tuple[str, ...]) -> None:
         self._channel.send(messages.Stale(list(paths[:PATHS])))

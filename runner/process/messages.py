@@ -172,6 +172,12 @@ class Unborn(NamedTuple):
     paths: list[str]
 
 
+class Note(NamedTuple):
+    """generation or worker -> supervisor: since Loaded, something turned out not to be exact here."""
+
+    text: str
+
+
 class Stale(NamedTuple):
     """generation -> supervisor: what this generation is made of has changed on disk."""
 
@@ -231,7 +237,7 @@ class Taken(NamedTuple):
 
 Message = (
     Begin | Resume | Fork | Keep | Retire | Reopen
-    | Loaded | Broken | Importing | Paused | Resumed | Passed | Unborn | Stale | Forked | Reaped | Ready | Retiring
+    | Loaded | Broken | Importing | Paused | Resumed | Passed | Unborn | Note | Stale | Forked | Reaped | Ready | Retiring
     | Parcel | Taken
 )
 MESSAGES: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Message)}

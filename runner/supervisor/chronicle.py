@@ -53,7 +53,12 @@ class Chronicle:
     def loaded(self, message: messages.Loaded, checkpoint: Checkpoint | None = None) -> None:
         """A generation is imported; from the beginning, or from *checkpoint*."""
         self._ledger.note_loaded(message, _origin(message, checkpoint))
-        self._note(message.notes, message.culprit)
+        self._note_all(message.notes, message.culprit)
+
+    def note(self, text: str) -> None:
+        """Something cannot be exact here: said once, however many processes find it out."""
+        if self._ledger.note(text):
+            self._log.warning(text)
 
     def importing(self, summary: str) -> None:
         """An import takes so long that people are told."""
@@ -63,7 +68,7 @@ class Chronicle:
     def broken(self, number: int, message: messages.Broken, kept: int | None) -> None:
         """A generation failed; *kept* is the number of the one that goes on, if one does."""
         self._ledger.note_broken(message)
-        self._note(message.notes, message.culprit)
+        self._note_all(message.notes, message.culprit)
         goes_on = f"; generation {kept} goes on" if kept is not None else ""
         place = f" ({message.where})" if message.where else ""
         self._log.error(f"{self._cause()}generation {number} failed: {message.summary}{place}{goes_on}")
@@ -123,10 +128,9 @@ class Chronicle:
                 self._waiting.remove((question, after))
                 question.answer({"last_reload": reload.to_dict()})
 
-    def _note(self, notes: list[str], culprit: str) -> None:
-        for note in [*notes, *([f"{culprit}: workers cannot be forked, each imports by itself"] if culprit else [])]:
-            if self._ledger.note(note):
-                self._log.warning(note)
+    def _note_all(self, notes: list[str], culprit: str) -> None:
+        for text in [*notes, *([f"{culprit}: workers cannot be forked, each imports by itself"] if culprit else [])]:
+            self.note(text)
 
 
 def _origin(message: messages.Loaded, checkpoint: Checkpoint | None) -> str:

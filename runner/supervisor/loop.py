@@ -220,6 +220,8 @@ class Supervisor:
                 self._chronicle.note_void(paths)
                 self._note_settings(paths)
                 self._roster.note_unborn(station.number)
+            case messages.Note(text):
+                self._chronicle.note(text)
             case messages.Stale(paths):
                 self._hear_stale(station.number, paths)
             case messages.Forked(key, pid, error):
@@ -280,6 +282,11 @@ class Supervisor:
                 self._hear_signals()
                 if not self._roster.stopping:
                     self._log.info(f"worker {hand.slot} (process {hand.pid}) retires: {reason}")
+            case messages.Note(text):
+                self._chronicle.note(text)
+            case messages.Loaded(notes=notes):
+                for text in notes:
+                    self._chronicle.note(text)
             case messages.Broken(summary=summary):
                 self._log.error(f"worker {hand.slot} could not import the application: {summary}")
 

@@ -12,6 +12,7 @@ import pytest
 
 from runner.freshness import watch as module
 from runner.freshness.inotify import Inotify
+from runner.freshness.inputs import Additions, File
 from runner.freshness.watch import VANISHED, WRITING, State, Watch
 from tests.freshness.watched import quieted, settled, verdicts, watching
 from tests.support.project import edit, project, replace
@@ -323,6 +324,19 @@ def test_limits_are_said_and_lived_with(place: Path, open_inotify: Callable[[], 
     assert watch.verdict().state is State.FRESH
     (place / "shadow.py").touch()
     assert settled(watch) is State.STALE
+
+
+def test_what_turns_out_later_is_told_at_once(place: Path) -> None:
+    """To whoever asked to be told, once for each directory, and not again when the watches are set anew."""
+    watch = watching(place, watch=Watch(open_inotify=Limited))
+    told: list[str] = []
+    watch.noted = told.append
+    for name in ("late/a.py", "late/b.py", "later/a.py"):
+        (place / name).parent.mkdir(exist_ok=True)
+        watch.inputs.add_file(f"{place}/{name}")
+    watch.adopt(Additions([File(f"{place}/late/c.py", None)]))
+    assert [text.partition(" (")[0] for text in told] == [f"cannot watch {place}/late", f"cannot watch {place}/later"]
+    assert watch.notes[1:] == told
 
 
 def test_what_is_looked_at_costs_nothing(place: Path) -> None:

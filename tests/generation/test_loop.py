@@ -12,6 +12,7 @@ from runner.generation.lookout import read_journal
 from runner.process import messages
 from tests.conftest import Project
 from tests.support.client import fetch
+from tests.support.kernel import refusing
 from tests.support.project import edit
 from tests.support.stage import ended, generation
 from tests.support.trouble import SOURCE, alive, until
@@ -60,6 +61,26 @@ def test_it_tells_a_save_once(directory: Path) -> None:
         edit(directory / "app.py", SOURCE)
         stage.channel.send(messages.Retire())
         assert ended(stage.channel)
+
+
+def test_what_turns_out_after_the_import_is_told(directory: Path) -> None:
+    """By a worker that imports from where it cannot watch, and by the generation that it tells of that."""
+    edit(directory / "app.py", SOURCE + "\ndef late(options):\n    import far\n    return [b'']\n")
+    (directory / "far").mkdir()
+    edit(directory / "far" / "__init__.py", "")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in refusing(mounts={directory / "far": "nfs4"}).items():
+            patch.setenv(name, value)
+        with generation(directory) as stage:
+            assert stage.hear(messages.Loaded).notes == []
+            _, channel = stage.fork()
+            stage.hear(messages.Ready, channel)
+            assert fetch(stage.queue.getsockname(), "/late").status == 200
+            told = stage.hear(messages.Note, channel)
+            assert told.text.startswith(f"{directory}/far is on nfs4")
+            assert fetch(stage.queue.getsockname(), "/pid").status == 200
+            assert stage.hear(messages.Note) == told
+            channel.close()
 
 
 def test_a_worker_accepts_and_its_end_is_told(directory: Path) -> None:

@@ -159,6 +159,16 @@ def test_what_cannot_be_exact_is_said_once(story: Story) -> None:
     assert len(story.ledger.notes) == 2
 
 
+def test_what_turns_out_later_is_said_once_too(story: Story) -> None:
+    """Whoever finds it out, and whether it was known from the import of another generation."""
+    story.ready(2, notes=["/mnt is swept"])
+    for text in ("/mnt is swept", "/far is swept", "/far is swept"):
+        story.chronicle.note(text)
+    warnings = [each for each in story.log.lines if each.startswith("warning")]
+    assert warnings == ["warning: /mnt is swept", "warning: /far is swept"]
+    assert story.ledger.notes == ["/mnt is swept", "/far is swept"]
+
+
 def test_a_void_attempt_is_told(story: Story) -> None:
     """With the file that changed under it."""
     story.chronicle.note_void(["/srv/app.py"])

@@ -6,7 +6,9 @@ whole machine, and nobody else's runner is to meet them.
 
 import mmap
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +20,7 @@ from tests.end_to_end.reloading import FILES, ask, until, value
 from tests.support.kernel import refusing
 from tests.support.project import edit, replace
 from tests.support.runner_process import Served
-from tests.support.trouble import report
+from tests.support.trouble import ready_pids, report
 
 LATE = """
 def main(environ, start_response):
@@ -36,11 +38,11 @@ def check_said_once(served: Served, words: str) -> None:
     assert len([note for note in report(served)["notes"] if words in note]) == 1
 
 
-def three_saves(served: Served, path: Path) -> None:
+def three_saves(served: Served, path: Path, target: str = "/") -> None:
     """Each of three saves is answered."""
     for number in (1, 2, 3):
         (edit if number % 2 else replace)(path, value(number))
-        assert ask(served).text == str(number)
+        assert ask(served, target).text == str(number)
 
 
 # ---- limits -----------------------------------------------------------------------------------------------------
@@ -83,8 +85,10 @@ def test_a_limit_that_is_met_late(project: Project, runner: Runner) -> None:
     edit(place / "app.py", app)
     served = runner(place, "app:main", env=refusing(watches=0))
     assert ask(served, "/late").text == "0"
+    served.wait_for(re.escape(f"cannot watch {place}/far (No space left on device)"))
     edit(place / "far" / "late.py", value(1))
     assert ask(served, "/late").text == "1"
+    check_said_once(served, f"cannot watch {place}/far (No space left on device)")
 
 
 # ---- the queue overflows ----------------------------------------------------------------------------------------
@@ -224,6 +228,34 @@ def test_a_foreign_file_system(project: Project, runner: Runner, reload: str) ->
     served = runner(place, "app:main", "--reload", reload, env=refusing(mounts={place: "nfs4"}))
     three_saves(served, place / "module.py")
     check_said_once(served, f"{place} is on nfs4")
+
+
+LEFT = "import threading, time\nthreading.Thread(target=time.sleep, args=(3600,), daemon=True).start()\n"
+
+
+@pytest.mark.parametrize("left", ["", LEFT], ids=["forked", "alone"])
+@each_reload
+def test_a_late_foreign_file_system(project: Project, runner: Runner, reload: str, left: str) -> None:
+    """A request imports from such a directory, in a worker that was forked or that imported by itself: from then on it
+    is looked at, and that is said, once, however many workers and generations find it out."""
+    place = project({"app.py": left + LATE, "far/__init__.py": value(0)})
+    served = runner(place, "app:main", "--reload", reload, env=refusing(mounts={place / "far": "nfs4"}))
+    assert f"{place}/far is on nfs4" not in served.output
+    assert ask(served, "/far").text == "0"
+    served.wait_for(re.escape(f"{place}/far is on nfs4"))
+    three_saves(served, place / "far" / "__init__.py", "/far")
+    check_said_once(served, f"{place}/far is on nfs4")
+
+
+def test_what_a_worker_meets_that_imports_by_itself(project: Project, runner: Runner) -> None:
+    """One that comes later imports more than those before, and says what that entails."""
+    more = "import os\nif os.path.exists('../more'): import far\n"
+    place = project({"app.py": LEFT + more + LATE, "far/__init__.py": ""})
+    served = runner(place, "app:main", env=refusing(mounts={place / "far": "nfs4"}))
+    (place.parent / "more").touch()
+    os.kill(min(ready_pids(served).values()), signal.SIGTERM)
+    served.wait_for(re.escape(f"{place}/far is on nfs4"))
+    check_said_once(served, f"{place}/far is on nfs4")
 
 
 def test_only_a_part_is_foreign(project: Project, runner: Runner) -> None:
