@@ -20,10 +20,11 @@ import importlib
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 
-from runner.freshness import git
+from runner.freshness.git import Trees
 from runner.freshness.watch import State
 from runner.generation import fork_safety, lookout, page
 from runner.generation.importing import Attempt, Import, import_application, record
@@ -39,7 +40,7 @@ from runner.settings import Settings
 PATHS = 50
 """Changed paths that a message names."""
 _HOPELESS = 4
-"""Void attempts in a row, after which even a failed import under which files changed is shown."""
+"""Void attempts in a row, after which what failed, or is half a work tree, is shown although files changed under it."""
 
 
 class Birth:
@@ -56,6 +57,7 @@ class Birth:
         self.watched = settings.reload != "off" and begin.slot != messages.PAGE
         self.watch, self.recorder = record(settings, inotify=self.watched)
         self.result = Import(None, None)
+        self._trees = Trees(self.watch.note)
         self.good_until = 0.0
         self.late: list[str] = []
         self.copies: set[int] = set()
@@ -69,7 +71,8 @@ class Birth:
 
     def go(self) -> None:
         """Import, prove, report. Does not return if the attempt is void; returns once more in each that goes on."""
-        git.wait(self.settings.chdir)
+        if self.begin.slot != messages.PAGE:
+            self._trees.wait([self.settings.chdir, *filter(os.path.isabs, sys.path)])
         self.good_until = time.monotonic()
         if self.begin.slot == messages.PAGE:
             self.result = page.load(self.settings, self.begin)
@@ -79,7 +82,7 @@ class Birth:
             self._import()
         if self.watched:
             self.watch.watch_inodes()
-            git.wait(self.settings.chdir)
+            self._trees.wait(list(self.watch.directories))
             self._prove()
         self.watch.inputs.take_additions()
         gc.collect()
@@ -127,8 +130,10 @@ class Birth:
         if not changed:
             self.good_until = before
             return
-        # A mixture of two saves that works is good for those who have waited; the failure of one is no answer.
-        if self.begin.voids < (1 if self.result.failure is None else _HOPELESS):
+        # A mixture of two saves that works is good for those who have waited; the failure of one is no answer, and half
+        # a work tree is no save.
+        good = self.result.failure is None and not self._trees.worked()
+        if self.begin.voids < (1 if good else _HOPELESS):
             self.channel.send(messages.Unborn(changed))
             os._exit(0)
         self.late = changed
@@ -199,7 +204,7 @@ class Birth:
 
     def _look_again(self) -> None:
         """What was imported until here must still be what is on the disk."""
-        git.wait(self.settings.chdir)
+        self._trees.wait(list(self.watch.directories))
         if changed := self.watch.settled().paths:
             self.channel.send(messages.Passed(list(changed[:PATHS])))
             os._exit(0)

@@ -237,8 +237,8 @@ class Taken(NamedTuple):
 
 Message = (
     Begin | Resume | Fork | Keep | Retire | Reopen
-    | Loaded | Broken | Importing | Paused | Resumed | Passed | Unborn | Note | Stale | Forked | Reaped | Ready | Retiring
-    | Parcel | Taken
+    | Loaded | Broken | Importing | Paused | Resumed | Passed | Unborn | Note | Stale | Forked | Reaped
+    | Ready | Retiring | Parcel | Taken
 )
 MESSAGES: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Message)}
 

@@ -101,6 +101,12 @@ def generation(served: Served) -> int:
     return int(status(served)["generation"])
 
 
+def check_said_once(served: Served, words: str) -> None:
+    """The log has *words* in one line, however many generations met the same, and the status has them as a note."""
+    assert len([line for line in served.lines if words in line]) == 1, served.output
+    assert len([note for note in report(served)["notes"] if words in note]) == 1
+
+
 def value(number: object) -> str:
     """The text of module.py with that VALUE."""
     return f"VALUE = {number!r}\n"

@@ -150,6 +150,15 @@ def test_after_a_void_attempt_it_may_be_late(directory: Path) -> None:
         assert stage.hear(messages.Stale).paths == loaded.late
 
 
+@pytest.mark.parametrize(("voids", "kind"), [(1, messages.Unborn), (3, messages.Unborn), (4, messages.Loaded)])
+def test_half_a_work_tree_is_no_save(directory: Path, voids: int, kind: type[Any]) -> None:
+    """Where git was at work during the import it is void like a failure, although it came out well."""
+    (directory / ".git").mkdir()
+    interrupt(directory, "open('.git/index', 'w').close()")
+    with generation(directory, voids=voids) as stage:
+        stage.hear(kind)
+
+
 def test_the_fifth_failure_under_changes_is_shown(directory: Path) -> None:
     """Stale from birth as well."""
     interrupt(directory, "1/0")

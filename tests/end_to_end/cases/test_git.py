@@ -7,19 +7,23 @@ running application need not, since git says when it begins and when it is done 
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from runner.freshness.git import PATIENCE
 from tests.conftest import Project, Runner
-from tests.end_to_end.reloading import FILES, ask
+from tests.end_to_end.reloading import FILES, ask, check_said_once
 from tests.support.client import fetch
+from tests.support.project import edit
 from tests.support.runner_process import Served
 from tests.support.trouble import report
 
 MANY, VERY_MANY = 300, 2000
+SLOW = "m0030.py filter=slow\nm0150.py filter=slow\n"
 MODULE = """
 import importlib
 VALUE = sorted({{importlib.import_module(f"m{{number:04}}").V for number in reversed(range({count}))}})
@@ -29,6 +33,7 @@ MODES = [
     pytest.param(("--reload", "request"), marks=pytest.mark.stress),
     pytest.param(("--on-change", "hold"), marks=pytest.mark.stress),
 ]
+each_answer = pytest.mark.parametrize("answer", ["redirect", "hold"])
 each_mode = pytest.mark.parametrize("mode", MODES, ids=["eager", "request", "hold"])
 
 
@@ -47,15 +52,19 @@ def write(place: Path, value: str, count: int = MANY) -> None:
 
 def repository(project: Project, *branches: str, count: int = MANY, slow: bool = False) -> Path:
     """A work tree with branches, on each of which all modules have its name; the last one is checked out."""
-    attributes = "m0030.py filter=slow\nm0150.py filter=slow\n" if slow else ""
-    place = project({**FILES, "module.py": MODULE.format(count=count), ".gitattributes": attributes})
+    place = project({**FILES, "module.py": MODULE.format(count=count), ".gitattributes": SLOW if slow else ""})
+    return versioned(place, *branches, count=count)
+
+
+def versioned(place: Path, *branches: str, count: int = MANY) -> Path:
+    """Make *place* such a work tree."""
     git(place, "init")
     # Makes git slow enough for an import to fit in between two files.
     git(place, "config", "filter.slow.smudge", "sleep 0.2; cat")
     for branch in branches:
         git(place, "checkout", "-B", branch)
         write(place, branch, count)
-        git(place, "add", "m*.py", "app.py", "module.py", ".gitattributes")
+        git(place, "add", ".")
         git(place, "commit", "-m", branch)
     return place
 
@@ -110,6 +119,41 @@ def test_a_slow_checkout(project: Project, runner: Runner) -> None:
         git(place, "checkout", "one")
         assert ask(served).text == "['one']"
     assert seen <= {"['one']", "['two']"}
+
+
+@each_answer
+def test_a_checkout_of_a_library_elsewhere(project: Project, runner: Runner, tmp_path: Path, answer: str) -> None:
+    """The work tree is none of the application's, which finds it by a path of its own: no half of it is served."""
+    library = tmp_path / "library"
+    library.mkdir()
+    for name, text in {"module.py": MODULE.format(count=MANY), ".gitattributes": SLOW}.items():
+        (library / name).write_text(text)
+    versioned(library, "one", "two")
+    place = project({"app.py": f"import sys\nsys.path.append({str(library)!r})\n" + FILES["app.py"]})
+    served = runner(place, "app:main", "--on-change", answer)
+    with visitors(served) as seen:
+        for branch in ("one", "two"):
+            git(library, "checkout", branch)
+            assert ask(served).text == str([branch])
+    assert seen <= {"['one']", "['two']"}
+    assert report(served)["notes"] == []
+
+
+@each_answer
+def test_a_forgotten_lock_is_waited_for_only_so_long(project: Project, runner: Runner, answer: str) -> None:
+    """git has died: the first save after that is answered when the patience is over, others as ever; said once."""
+    place = repository(project, "one")
+    served = runner(place, "app:main", "--on-change", answer)
+    lock = place / ".git" / "index.lock"
+    lock.touch()
+    began = time.monotonic()
+    edit(place / "m0007.py", "V = 'new'\n")
+    assert ask(served).text == "['new', 'one']"
+    assert PATIENCE - 0.1 < time.monotonic() - began < 15
+    for word in ("newer", "newest"):
+        edit(place / "m0007.py", f"V = {word!r}\n")
+        assert ask(served).text == f"['{word}', 'one']"
+    check_said_once(served, f"git was not done after 2 s, by {lock}")
 
 
 @pytest.mark.stress

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Project, Runner
-from tests.end_to_end.reloading import FILES, ask, until, value
+from tests.end_to_end.reloading import FILES, ask, check_said_once, until, value
 from tests.support.kernel import refusing
 from tests.support.project import edit, replace
 from tests.support.runner_process import Served
@@ -30,12 +30,6 @@ def main(environ, start_response):
 """
 each_reload = pytest.mark.parametrize("reload", ["eager", pytest.param("request", marks=pytest.mark.stress)])
 QUEUE = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
-
-
-def check_said_once(served: Served, words: str) -> None:
-    """The log has *words* in one line, however many generations met the same, and the status has them as a note."""
-    assert len([line for line in served.lines if words in line]) == 1, served.output
-    assert len([note for note in report(served)["notes"] if words in note]) == 1
 
 
 def three_saves(served: Served, path: Path, target: str = "/") -> None:
