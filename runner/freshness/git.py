@@ -37,7 +37,7 @@ class Trees:
         self._note = note
         self._patience = patience
         self._known: set[str] = set()
-        self._since = time.time_ns() - _TICK
+        self.restart()
 
     def wait(self, directories: Iterable[str]) -> bool:
         """Wait while git changes a work tree around any of *directories* (absolute), or of those named before.
@@ -58,8 +58,12 @@ class Trees:
             time.sleep(_STEP)
         return True
 
+    def restart(self) -> None:
+        """What is read from now on is what counts."""
+        self._since = time.time_ns() - _TICK
+
     def worked(self) -> bool:
-        """Since this object was made git has begun, or ended, to change one of them: half of it may have been read."""
+        """Since this object was made, or `restart`, git has begun, or ended, to change one of them: half of it may have been read."""
         for path in (os.path.join(place, name) for place in self.places for name in ("index", "index.lock")):
             try:
                 if os.stat(path).st_ctime_ns >= self._since:

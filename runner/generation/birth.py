@@ -204,6 +204,7 @@ class Birth:
 
     def _look_again(self) -> None:
         """What was imported until here must still be what is on the disk."""
+        self._trees.restart()
         self._trees.wait(list(self.watch.directories))
         if changed := self.watch.settled().paths:
             self.channel.send(messages.Passed(list(changed[:PATHS])))
