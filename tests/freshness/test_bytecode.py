@@ -81,6 +81,16 @@ def test_a_settled_pyc_is_believed(module: Path, monkeypatch: pytest.MonkeyPatch
     assert load(module) == 9
 
 
+def test_a_source_that_is_older_than_its_pyc_says(module: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An edit after the clock was set back: its time is before that of the source which the .pyc was made of."""
+    pyc = compiled(module)
+    monkeypatch.setattr(bytecode, "SETTLED", -3.0)
+    os.utime(pyc)
+    assert load(module) == 9, "the trap is none"
+    settle(module, 3700.0)
+    assert load(module) == 1
+
+
 def test_copied_times_are_not_enough(module: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy keeps modification times and makes new change times; a .pyc as young as its source stays unbelieved."""
     pyc = compiled(module)

@@ -131,6 +131,16 @@ def test_it_is_known_whether_git_was_at_work_meanwhile(tree: Path, name: str, wo
     assert trees.worked() is worked
 
 
+def test_a_lock_of_tomorrow(tree: Path) -> None:
+    """The clock was set back under git: the patience is that of whoever waits, not of the lock."""
+    lock = tree / ".git" / "index.lock"
+    lock.touch()
+    os.utime(lock, (time.time() + 86_400, time.time() + 86_400))
+    began = time.monotonic()
+    assert not Told(0.05).wait([str(tree)])
+    assert time.monotonic() - began < 1.0
+
+
 def test_worktrees_and_submodules(tree: Path) -> None:
     """A `.git` file leads to the git directory that has the lock; every work tree around counts."""
     (tree / "src" / ".git").write_text("gitdir: ../.git/modules/src\n")

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,24 @@ def test_two_saves_within_a_tick(inputs: Inputs, tmp_path: Path) -> None:
     path.write_text("2")
     hashed(inputs, path)
     assert inputs.changed(str(tmp_path), "a.py") == str(path)
+    assert inputs.sweep() == [str(path)]
+
+
+def test_the_same_time_twice(inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock was set back and has come to the time of the last save again, at which there is another one."""
+    real, hour = stamps.stamp, 3600 * 10**9
+
+    def at_that_time(path: str) -> Stamp | None:
+        seen = real(path)
+        return seen and seen._replace(mtime_ns=2 * 10**18, ctime_ns=2 * 10**18)
+
+    monkeypatch.setattr(module, "stamp", at_that_time)
+    path = tmp_path / "a.py"
+    path.write_text("1")
+    monkeypatch.setattr(time, "time_ns", lambda: 2 * 10**18 - hour)
+    inputs.add_file(str(path))
+    assert inputs.sweep() == []
+    path.write_text("2")
     assert inputs.sweep() == [str(path)]
 
 

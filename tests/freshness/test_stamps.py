@@ -4,11 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from runner.freshness.stamps import HASHED, being_written, digest, hash_bytes, stamp
+from runner.freshness.stamps import HASHED, being_written, digest, hash_bytes, is_young, stamp
 
 WRITER = "import sys; f = open(sys.argv[1], 'a'); print('in', flush=True); sys.stdin.read()"
 
@@ -52,6 +53,16 @@ def test_symbolic_links_are_followed(tmp_path: Path) -> None:
     link.unlink()
     link.symlink_to("two")
     assert stamp(str(link)) != before
+
+
+@pytest.mark.parametrize(("hours", "young"), [(1, False), (0, True), (-1, True)])
+def test_after_the_clock_was_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: int, young: bool) -> None:
+    """A stamp of a time that is still to come proves nothing: the clock will be there a second time."""
+    (tmp_path / "a.py").write_text("1")
+    seen = stamp(str(tmp_path / "a.py"))
+    assert seen is not None
+    monkeypatch.setattr(time, "time_ns", lambda: seen.ctime_ns + hours * 3600 * 10**9)
+    assert is_young(seen) is young
 
 
 def test_digest_is_of_the_content(tmp_path: Path) -> None:

@@ -88,6 +88,24 @@ def test_a_file_with_the_times_of_the_old_one(project: Project, runner: Runner, 
     assert agree(served, place).text == "0"
 
 
+@pytest.mark.parametrize("mode", ["request", "eager, hold, sweep"])
+def test_a_clock_that_was_set_back(project: Project, runner: Runner, mode: str) -> None:
+    """All files, and their .pyc, are of tomorrow; each edit is older than what it replaces, and is the answer."""
+    place = project({**FILES, "module.py": value(1)})
+    tomorrow = int(time.time()) + 24 * 3600
+    date(place, tomorrow)
+    leave_compiled(place)
+    date(place, tomorrow)
+    options, env = MODES[mode]
+    served = runner(place, "app:main", *options, env=env)
+    assert agree(served, place).text == "1"
+    edit(place / "module.py", value(2))
+    assert agree(served, place).text == "2"
+    for number, hours in ((3, 1), (4, 2)):
+        save_dated(place / "module.py", value(number), tomorrow - hours * 3600)
+        assert agree(served, place).text == str(number)
+
+
 @pytest.mark.parametrize(("seconds", "env"), [(0, {}), (1, {"RUNNER_NO_INOTIFY": "1"}), (SECOND, {})])
 def test_a_stale_pyc(project: Project, runner: Runner, seconds: int, env: Mapping[str, str]) -> None:
     """A .pyc of another interpreter that fits by second and size, and all files of one age: neither start nor edit
