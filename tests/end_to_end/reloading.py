@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from tests.support import oracle
 from tests.support.client import FastCGI, Reply, fetch, parameters
 from tests.support.process import PATIENCE
-from tests.support.runner_process import Served, environment
+from tests.support.runner_process import PYTHON, Served, environment
 from tests.support.trouble import report
 
 APP = """
@@ -48,13 +48,23 @@ def ask(served: Served, target: str = "/", *, fastcgi: bool = False, saves: int 
 
 
 def agree(
-    served: Served, place: Path, *, app: str = "app:main", fastcgi: bool = False, saves: int = 1
+    served: Served,
+    place: Path,
+    path: str = "/",
+    *,
+    app: str = "app:main",
+    fastcgi: bool = False,
+    saves: int = 1,
+    python: Path = PYTHON,
+    env: Mapping[str, str] | None = None,
 ) -> Answer:
     """A GET whose answer is that of a fresh interpreter; where that fails, with --debug, the page names the same error.
 
-    Only for a moment when nobody saves: the two are asked one after the other.
+    Only for a moment when nobody saves: the two are asked one after the other. The fresh one works in *place*, with
+    *python* and *env* if the served one was given them.
     """
-    found, told = ask(served, fastcgi=fastcgi, saves=saves), oracle.answer(place, target=app)
+    found = ask(served, path, fastcgi=fastcgi, saves=saves)
+    told = oracle.answer(place, path, app, python=python, env=env)
     if told.status == 500:
         assert (found.status, told.text in found.text) == (500, True), (found, told, served.output)
     else:

@@ -6,19 +6,19 @@ it compiles goes to a folder that is thrown away. Start at answer.
 """
 
 import subprocess
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from tests.support.process import PATIENCE
-from tests.support.runner_process import environment
+from tests.support.runner_process import PYTHON, environment
 
 _CODE = """
 import sys
 sys.pycache_prefix = sys.argv[1]   # before the application's first import; the interpreter's own are done
 import importlib, io
-target, path, found = sys.argv[2:5]
+target, path, found, sys.path[0] = sys.argv[2:6]
 def start_response(status, headers, error=None):
     told.append(status.partition(" ")[0])
 told = []
@@ -46,23 +46,34 @@ class Told(NamedTuple):
     text: str
 
 
-def answer(directory: Path, path: str = "/", target: str = "app:main") -> Told:
-    """Import *target* in *directory*, ask it for *path*, end."""
-    return _run(_CODE, directory, path, target)
+def answer(
+    directory: Path,
+    path: str = "/",
+    target: str = "app:main",
+    *,
+    python: Path = PYTHON,
+    env: Mapping[str, str] | None = None,
+) -> Told:
+    """Import *target* in *directory*, ask it for *path*, end; *python* and *env* are as for a runner.
+
+    Raises AssertionError if the import, or the call, ends its interpreter: then there is nothing to agree with.
+    """
+    return _run(_CODE, directory, path, target, python, env or {})
 
 
 def misled(directory: Path, path: str = "/", target: str = "app:main") -> Told:
     """The same by an interpreter that believes the .pyc files beside the sources, as Python does: it shows the trap."""
     code = _CODE.replace("sys.pycache_prefix = sys.argv[1]", "sys.dont_write_bytecode = True")
-    return _run(code, directory, path, target)
+    return _run(code, directory, path, target, PYTHON, {})
 
 
-def _run(code: str, directory: Path, path: str, target: str) -> Told:
+def _run(code: str, directory: Path, path: str, target: str, python: Path, env: Mapping[str, str]) -> Told:
     with TemporaryDirectory(prefix="oracle-") as folder:
         found = Path(folder, "answer")
-        command = [sys.executable, "-c", code, f"{folder}/cache", target, path, str(found)]
+        command = [str(python), "-c", code, f"{folder}/cache", target, path, str(found), str(directory)]
+        around = environment(**env)
         done = subprocess.run(
-            command, cwd=directory, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False
+            command, cwd=directory, env=around, capture_output=True, text=True, timeout=PATIENCE, check=False
         )
         assert found.exists(), f"the interpreter ended without an answer: {done}"
         status, _, body = found.read_bytes().partition(b"\n")

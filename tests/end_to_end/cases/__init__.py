@@ -1,7 +1,14 @@
 """The twenty hardest cases of a reload, and where each is tested.
 
-The oracle for all of them: the answer of a fresh interpreter, started at that moment with an empty bytecode cache
-(tests/support/oracle.py, asked by reloading.agree). Beside it stands what a case adds of its own.
+The oracle: the answer of a fresh interpreter, started at that moment with an empty bytecode cache
+(tests/support/oracle.py, asked by reloading.agree). Wherever the claim is an answer it is compared with that one, and
+with what is written beside it. It is not asked where it could not know, or would disturb: while somebody saves or a
+call is under way; about processes, threads and connections; about files that only another user may not read; where an
+import ends its interpreter, and where asking writes what the application reads.
+
+Modes are choices that must not change an answer: `--reload eager` and `request`, `--on-change redirect` and `hold`
+(modes.py). The files of the cases 12 to 20 take turns in them, and `make stress` tries each of their claims in each
+mode that it has; in the others a test names the modes that it is about.
 
      1  a save between the reading of a source and its stamp, or at any moment of the import
             test_import_moments.test_a_save_between_reading_and_stamping
@@ -11,6 +18,7 @@ The oracle for all of them: the answer of a fresh interpreter, started at that m
             test_equal_stamps.test_equal_size_and_time
             test_equal_stamps.test_a_burst_within_one_second
             test_equal_stamps.test_a_file_with_the_times_of_the_old_one
+            test_equal_stamps.test_a_clock_that_was_set_back
      3  a .pyc that fits by second and size and is of other source; files of the epoch
             test_equal_stamps.test_a_stale_pyc
             test_equal_stamps.test_a_pyc_that_appears_while_running
@@ -79,5 +87,5 @@ The oracle for all of them: the answer of a fresh interpreter, started at that m
             test_extensions
 
 More files that are no good source are in test_bad_files; `gates` is the application whose import stops where the test
-wants it; test_map holds this table to its word.
+wants it; test_map and test_modes hold this table, and the turns, to their word.
 """

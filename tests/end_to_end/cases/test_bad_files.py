@@ -1,6 +1,7 @@
 """A changed file that is no good source: always a clear answer, and the next save alone brings the code back.
 
-What a fresh interpreter would make of each file is written beside it: a value, or the name of its exception.
+What a fresh interpreter makes of each file is asked of one, and written beside it: a value, or words of the error. Not
+asked: about a file that root could read and the application cannot, and about an import that ends its interpreter.
 """
 
 import os
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Project, Runner
-from tests.end_to_end.reloading import FILES, ask, until, until_hashed, value
+from tests.end_to_end.cases.modes import BLIND, EYES, Mode, in_turn
+from tests.end_to_end.reloading import FILES, agree, ask, until_hashed, value
 from tests.support.client import Conversation, fetch
 from tests.support.places import short_directory
 from tests.support.project import edit, replace
@@ -20,11 +22,6 @@ from tests.support.runner_process import Served
 from tests.support.trouble import until as awaited
 
 LARGE = 50 << 20
-MODES = {
-    "eager": ("--reload", "eager"),
-    "request": ("--reload", "request"),
-    "hold": ("--on-change", "hold"),
-}
 
 
 def fifo(path: Path) -> None:
@@ -81,7 +78,10 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "two encodings": (content(b"\xef\xbb\xbf# -*- coding: latin-1 -*-\nVALUE = 1\n"), "SyntaxError"),
     "nothing at all": (content(b""), "AttributeError"),
 }
-OFTEN = ("a FIFO", "a directory", "a link to nothing", "NUL bytes", "an unknown encoding", "nothing at all")
+OFTEN = (
+    "a FIFO", "a directory", "a link to nothing", "a device", "NUL bytes", "an unknown encoding", "two encodings",
+    "nothing at all",
+)  # fmt: skip
 """What the normal run tries; the rest takes the same ways."""
 GOOD: dict[str, tuple[bytes, str]] = {
     "a byte order mark": (b"\xef\xbb\xbfVALUE = 1\n", "1"),
@@ -92,57 +92,54 @@ GOOD: dict[str, tuple[bytes, str]] = {
 }
 
 
-@pytest.mark.parametrize(("kind", "mode"), [
-    *(pytest.param(kind, "eager", marks=[] if kind in OFTEN else pytest.mark.stress) for kind in BAD),
-    ("a FIFO", "request"),
-    ("a FIFO", "hold"),
-])  # fmt: skip
-def test_bad_source(project: Project, runner: Runner, kind: str, mode: str) -> None:
+@in_turn("kind", [kind if kind in OFTEN else pytest.param(kind, marks=pytest.mark.stress) for kind in BAD])
+def test_bad_source(project: Project, runner: Runner, kind: str, mode: Mode) -> None:
     """The error page says what a fresh interpreter says; the next save alone is answered."""
     spoil, words = BAD[kind]
     place = project(FILES | {"app.py": FILES["app.py"] + "\nmodule.VALUE\n"})
-    served = runner(place, "app:main", "--debug", *MODES[mode])
+    served = runner(place, "app:main", *mode, "--debug")
     spoil(place / "module.py")
-    answer = ask(served)
+    answer = agree(served, place, saves=2)
     assert (answer.status, words in answer.text) == (500, True), answer.text
     if (place / "module.py").is_dir():
         (place / "module.py").rmdir()
     replace(place / "module.py", value(1))
-    assert until(served, "1")[:2] == (200, "1")
+    assert agree(served, place, saves=2)[:2] == (200, "1")
     assert served.process.poll() is None
 
 
-@pytest.mark.parametrize("kind", ["a FIFO", pytest.param("a directory", marks=pytest.mark.stress)])
-def test_bad_source_without_inotify(project: Project, runner: Runner, kind: str) -> None:
+@in_turn("kind", ["a FIFO", pytest.param("a directory", marks=pytest.mark.stress)])
+def test_bad_source_without_inotify(project: Project, runner: Runner, kind: str, mode: Mode) -> None:
     """The same where files are looked at."""
     spoil, words = BAD[kind]
     place = project(FILES)
-    served = runner(place, "app:main", "--debug", env={"RUNNER_NO_INOTIFY": "1"})
+    served = runner(place, "app:main", *mode, "--debug", env=BLIND)
     spoil(place / "module.py")
-    answer = ask(served)
+    answer = agree(served, place, saves=2)
     assert (answer.status, words in answer.text) == (500, True), answer.text
     if (place / "module.py").is_dir():
         (place / "module.py").rmdir()
     replace(place / "module.py", value(1))
-    assert ask(served)[:2] == (200, "1")
+    assert agree(served, place, saves=2)[:2] == (200, "1")
 
 
-@pytest.mark.parametrize("kind", GOOD)
-def test_unusual_source(project: Project, runner: Runner, kind: str) -> None:
+@in_turn("kind", GOOD)
+def test_unusual_source(project: Project, runner: Runner, kind: str, mode: Mode) -> None:
     """What Python can read is served, and so is the save after it."""
     data, text = GOOD[kind]
     place = project(FILES)
-    served = runner(place, "app:main")
+    served = runner(place, "app:main", *mode)
     (place / "module.py").write_bytes(data)
-    assert ask(served)[:2] == (200, text)
+    assert agree(served, place)[:2] == (200, text)
     edit(place / "module.py", value(9))
-    assert ask(served)[:2] == (200, "9")
+    assert agree(served, place)[:2] == (200, "9")
 
 
-def test_a_fifo_that_somebody_writes_into(project: Project, runner: Runner) -> None:
+@in_turn()
+def test_a_fifo_that_somebody_writes_into(project: Project, runner: Runner, mode: Mode) -> None:
     """Reading the FIFO would take what is meant for its reader, and wait when it is empty: nobody of ours does."""
     place = project(FILES)
-    served = runner(place, "app:main")
+    served = runner(place, "app:main", *mode)
     until_hashed(served, place / "module.py")
     fifo(place / "module.py")
     descriptor = os.open(place / "module.py", os.O_RDWR | os.O_NONBLOCK)
@@ -151,22 +148,22 @@ def test_a_fifo_that_somebody_writes_into(project: Project, runner: Runner) -> N
         assert ask(served).status == 500
         assert os.read(descriptor, 100) == b"for its reader"
         replace(place / "module.py", value(1))
-        assert until(served, "1").status == 200
+        assert agree(served, place).text == "1"
     finally:
         os.close(descriptor)
 
 
-@pytest.mark.parametrize("name", ["__pycache__/module.{tag}.pyc", ".git", "runner.toml", ".env"])
-def test_a_fifo_beside_the_code(project: Project, runner: Runner, name: str) -> None:
+@in_turn("name", ["__pycache__/module.{tag}.pyc", ".git", "runner.toml", ".env"])
+def test_a_fifo_beside_the_code(project: Project, runner: Runner, name: str, mode: Mode) -> None:
     """A FIFO where only the runner itself would read is not opened as if it were a file."""
     place = project(FILES)
     path = place / name.format(tag=sys.implementation.cache_tag)
     path.parent.mkdir(exist_ok=True)
-    served = runner(place, "app:main")
+    served = runner(place, "app:main", *mode)
     os.mkfifo(path)
     for number in (1, 2):
         edit(place / "module.py", value(number))
-        assert ask(served)[:2] == (200, str(number))
+        assert agree(served, place)[:2] == (200, str(number))
 
 
 # ---- who may read -----------------------------------------------------------------------------------------------
@@ -183,41 +180,40 @@ def anybody_s() -> Iterator[tuple[Path, tuple[str, ...]]]:
         yield place, options
 
 
-@pytest.mark.parametrize("env", [{}, {"RUNNER_NO_INOTIFY": "1"}], ids=["inotify", "sweep"])
+@in_turn("env", EYES.values())
 @pytest.mark.parametrize("what", ["module.py", "pack"])
 def test_unreadable(
-    anybody_s: tuple[Path, tuple[str, ...]], runner: Runner, what: str, env: dict[str, str]
+    anybody_s: tuple[Path, tuple[str, ...]], runner: Runner, what: str, env: dict[str, str], mode: Mode
 ) -> None:
     """A source, or a package's directory, that the application may no longer read; the mode alone is what mends it."""
     place, options = anybody_s
     for name, text in {**FILES, "app.py": "import pack.part\n" + FILES["app.py"], "pack/part.py": ""}.items():
         (place / name).parent.mkdir(exist_ok=True)
         edit(place / name, text)
-    served = runner(place, "app:main", *options, env=env)
+    served = runner(place, "app:main", *mode, *options, env=env)
     assert ask(served).text == "0"
-    mode = (place / what).stat().st_mode
+    permissions = (place / what).stat().st_mode
     try:
         for _ in range(2):
             (place / what).chmod(0)
             until_broken(served)
-            (place / what).chmod(mode)
-            assert until(served, "0").status == 200
+            (place / what).chmod(permissions)
+            assert agree(served, place).text == "0"
     finally:
-        (place / what).chmod(mode)
+        (place / what).chmod(permissions)
 
 
-def test_unreadable_and_edited(
-    anybody_s: tuple[Path, tuple[str, ...]], runner: Runner
-) -> None:
+@in_turn()
+def test_unreadable_and_edited(anybody_s: tuple[Path, tuple[str, ...]], runner: Runner, mode: Mode) -> None:
     """It is replaced by a readable one."""
     place, options = anybody_s
     for name, text in FILES.items():
         edit(place / name, text)
-    served = runner(place, "app:main", *options)
+    served = runner(place, "app:main", *mode, *options)
     (place / "module.py").chmod(0)
     until_broken(served)
     replace(place / "module.py", value(1))
-    assert until(served, "1").status == 200
+    assert agree(served, place).text == "1"
 
 
 # ---- imports that end, and edits meanwhile ----------------------------------------------------------------------
@@ -233,24 +229,25 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("statement", ENDS)
-def test_an_import_that_ends_things(project: Project, runner: Runner, statement: str) -> None:
+@in_turn("statement", ENDS)
+def test_an_import_that_ends_things(project: Project, runner: Runner, statement: str, mode: Mode) -> None:
     """An error page or a good answer, the supervisor lives, and the save that mends it is answered."""
     place = project(FILES)
-    served = runner(place, "app:main", "--debug")
+    served = runner(place, "app:main", *mode, "--debug")
     edit(place / "module.py", f"import os, sys, time\n{statement}\nVALUE = 1\n")
     answer = ask(served)
     assert answer.status in (200, 500)
     assert ENDS[statement] in answer.text
     edit(place / "module.py", value(2))
-    assert until(served, "2").status == 200
+    assert agree(served, place).text == "2"
     assert served.process.poll() is None
 
 
-def test_edits_while_the_error_page_is_served(project: Project, runner: Runner) -> None:
+@in_turn()
+def test_edits_while_the_error_page_is_served(project: Project, runner: Runner, mode: Mode) -> None:
     """Visitors ask without a pause while the code is broken in one way after the other: every answer is a whole one."""
     place = project(FILES)
-    served = runner(place, "app:main", "--debug")
+    served = runner(place, "app:main", *mode, "--debug")
     over, seen = threading.Event(), set()
 
     def visit() -> None:
@@ -269,27 +266,28 @@ def test_edits_while_the_error_page_is_served(project: Project, runner: Runner) 
             assert ask(served).status == 500
             if number % 2:
                 replace(place / "module.py", value(number))
-                assert until(served, str(number)).status == 200
+                assert agree(served, place).text == str(number)
     finally:
         over.set()
         for visitor in visitors:
             visitor.join()
     edit(place / "module.py", value(9))
-    assert until(served, "9").status == 200
+    assert agree(served, place).text == "9"
     assert seen <= {200, 307, 500}
 
 
-def test_an_edit_during_the_answer_of_the_error_page(project: Project, runner: Runner) -> None:
+@in_turn()
+def test_an_edit_during_the_answer_of_the_error_page(project: Project, runner: Runner, mode: Mode) -> None:
     """A client that has sent half its request when the fix is saved gets an answer, and it is not an old one."""
     place = project({**FILES, "module.py": "VALUE = ("})
-    served = runner(place, "app:main", ready=False)
+    served = runner(place, "app:main", *mode, ready=False)
     served.wait_for("failed")
     with Conversation(served.http) as conversation:
         conversation.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
         edit(place / "module.py", value(1))
         conversation.send(b"Connection: close\r\n\r\n")
         assert conversation.reply().status in (200, 307)
-    assert until(served, "1").status == 200
+    assert agree(served, place).text == "1"
 
 
 def until_broken(served: Served) -> None:

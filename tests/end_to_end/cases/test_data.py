@@ -1,6 +1,7 @@
 """Inputs that are no Python: what was read at import counts, what is written beside the code does not.
 
-A fresh interpreter would read the file again; a log or a database it would only go on with.
+A fresh interpreter reads the file again. A log or a database it would only go on with, and write into: there it is the
+number of the generation that is compared.
 """
 
 import os
@@ -10,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Project, Runner
-from tests.end_to_end.reloading import FILES, ask, until
+from tests.end_to_end.cases.modes import EYES, REQUEST, Mode, in_turn
+from tests.end_to_end.reloading import FILES, agree, ask
 from tests.support.project import edit, replace
 from tests.support.trouble import report
-
-BLIND = {"RUNNER_NO_INOTIFY": "1"}
 
 
 def mo(text: str) -> bytes:
@@ -74,30 +74,30 @@ READ: dict[str, tuple[str, str, bytes, bytes]] = {
 }
 
 
-@pytest.mark.parametrize("kind", READ)
-def test_read_at_import(project: Project, runner: Runner, kind: str) -> None:
+@in_turn("kind", READ)
+def test_read_at_import(project: Project, runner: Runner, kind: str, mode: Mode) -> None:
     """What was read while the application was imported, however that was done, is an input."""
     name, module, before, after = READ[kind]
     place = project({**FILES, "module.py": module})
     (place / name).parent.mkdir(parents=True, exist_ok=True)
     (place / name).write_bytes(before)
-    served = runner(place, "app:main")
+    served = runner(place, "app:main", *mode)
     assert ask(served).text == "one"
     (place / name).write_bytes(after)
-    assert ask(served).text == "two"
+    assert agree(served, place).text == "two"
 
 
-@pytest.mark.parametrize("env", [{}, BLIND], ids=["inotify", "sweep"])
-def test_optional_data_appears(project: Project, runner: Runner, env: dict[str, str]) -> None:
+@in_turn("env", EYES.values())
+def test_optional_data_appears(project: Project, runner: Runner, env: dict[str, str], mode: Mode) -> None:
     """A file that was opened in vain is there now, and gone again."""
     module = "try:\n    VALUE = open('local.ini').read()\nexcept OSError:\n    VALUE = 'no'"
     place = project({**FILES, "module.py": module})
-    served = runner(place, "app:main", env=env)
+    served = runner(place, "app:main", *mode, env=env)
     assert ask(served).text == "no"
     edit(place / "local.ini", "yes")
-    assert ask(served).text == "yes"
+    assert agree(served, place).text == "yes"
     (place / "local.ini").unlink()
-    assert until(served, "no").status == 200
+    assert agree(served, place).text == "no"
 
 
 WRITER = """
@@ -134,12 +134,13 @@ def test_what_is_written_beside_the_code(project: Project, runner: Runner, mode:
     assert report(served)["generation"] == number
 
 
-def test_somebody_else_writes_the_database(project: Project, runner: Runner) -> None:
+@in_turn()
+def test_somebody_else_writes_the_database(project: Project, runner: Runner, mode: Mode) -> None:
     """A database beside the code, read at import by its own library, that another process fills: no reload."""
     import sqlite3
 
     place = project({"app.py": WRITER})
-    served = runner(place, "app:main")
+    served = runner(place, "app:main", *mode)
     for _ in range(5):
         with sqlite3.connect(place / "app.sqlite3") as db:
             db.execute("insert into t values (2)")
@@ -153,11 +154,11 @@ def test_somebody_else_writes_the_database(project: Project, runner: Runner) -> 
     assert report(served)["generation"] == number
 
 
-@pytest.mark.parametrize("env", [{}, BLIND], ids=["inotify", "sweep"])
-def test_named_by_watch(project: Project, runner: Runner, env: dict[str, str]) -> None:
+@in_turn("env", EYES.values(), modes=REQUEST)
+def test_named_by_watch(project: Project, runner: Runner, env: dict[str, str], mode: Mode) -> None:
     """Templates that requests open are code if --watch names them: edited, renamed over, new, removed."""
     place = project({**FILES, "t/a.html": "a", "t/b.html": "b", "t/x.txt": ""})
-    served = runner(place, "app:main", "--watch", "t/**/*.html", "--reload", "request", env=env)
+    served = runner(place, "app:main", *mode, "--watch", "t/**/*.html", env=env)
     number = report(served)["generation"]
 
     def reloads() -> int:
@@ -182,16 +183,17 @@ def test_named_by_watch(project: Project, runner: Runner, env: dict[str, str]) -
     assert reloads() == 1
 
 
-def test_a_directory_that_was_listed(project: Project, runner: Runner, tmp_path: Path) -> None:
+@in_turn()
+def test_a_directory_that_was_listed(project: Project, runner: Runner, tmp_path: Path, mode: Mode) -> None:
     """Modules found by a listing at import: a new one counts, a log in the same directory does not."""
     module = "import os\nVALUE = sorted(name for name in os.listdir('parts') if name.endswith('.py'))"
     place = project({**FILES, "module.py": module, "parts/a.py": ""})
-    served = runner(place, "app:main")
+    served = runner(place, "app:main", *mode)
     assert ask(served).text == "['a.py']"
     edit(place / "parts" / "part.log", "x")
-    assert ask(served).text == "['a.py']"
+    assert agree(served, place).text == "['a.py']"
     assert report(served)["generation"] == 1
     edit(place / "parts" / "b.py", "")
-    assert ask(served).text == "['a.py', 'b.py']"
+    assert agree(served, place).text == "['a.py', 'b.py']"
     (place / "parts" / "a.py").unlink()
-    assert until(served, "['b.py']").status == 200
+    assert agree(served, place).text == "['b.py']"

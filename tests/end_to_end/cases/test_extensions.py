@@ -12,10 +12,9 @@ from pathlib import Path
 from tempfile import mkdtemp
 from zipfile import ZipFile
 
-import pytest
-
 from tests.conftest import Project, Runner
-from tests.end_to_end.reloading import FILES, ask, save, until, value
+from tests.end_to_end.cases.modes import Mode, each_eye, in_turn
+from tests.end_to_end.reloading import FILES, agree, ask, save, value
 from tests.support.client import Conversation
 from tests.support.project import edit
 from tests.support.trouble import until as awaited
@@ -29,9 +28,6 @@ static struct PyModuleDef fast = {PyModuleDef_HEAD_INIT, "fast", "", -1, methods
 PyMODINIT_FUNC PyInit_fast(void) { return PyModule_Create(&fast); }
 """
 MODULE = "import fast\nVALUE = fast.number()\n"
-BLIND = {"RUNNER_NO_INOTIFY": "1"}
-BLINDLY = pytest.param(BLIND, marks=pytest.mark.stress)
-each_eye = pytest.mark.parametrize("env", [{}, BLINDLY], ids=["inotify", "sweep"])
 
 
 @cache
@@ -51,33 +47,35 @@ def put(place: Path, number: int, name: str = f"fast{SUFFIX}") -> None:
 
 
 @each_eye
-def test_a_library_is_replaced(project: Project, runner: Runner, env: dict[str, str]) -> None:
+@in_turn()
+def test_a_library_is_replaced(project: Project, runner: Runner, env: dict[str, str], mode: Mode) -> None:
     """Twice renamed over while workers run: each time the new one answers."""
     place = project({**FILES, "module.py": MODULE})
     put(place, 1)
-    served = runner(place, "app:main", env=env)
+    served = runner(place, "app:main", *mode, env=env)
     assert ask(served).text == "1"
     for number in (2, 1):
         put(place, number)
-        assert ask(served).text == str(number)
+        assert agree(served, place).text == str(number)
 
 
-@pytest.mark.parametrize("library_first", [True, False])
-def test_library_and_source_together(project: Project, runner: Runner, library_first: bool) -> None:
+@in_turn("library_first", [True, False])
+def test_library_and_source_together(project: Project, runner: Runner, library_first: bool, mode: Mode) -> None:
     """Both halves change, in either order: once both are saved no answer is of one old and one new."""
     place = project({**FILES, "module.py": "import fast\nVALUE = (1, fast.number())\n"})
     put(place, 1)
-    served = runner(place, "app:main")
+    served = runner(place, "app:main", *mode)
     for number in (2, 3):
         if library_first:
             put(place, number)
         edit(place / "module.py", f"import fast\nVALUE = ({number}, fast.number())\n")
         if not library_first:
             put(place, number)
-        assert ask(served).text == str((number, number))
+        assert agree(served, place, saves=2).text == str((number, number))
 
 
-def test_a_worker_in_a_call_keeps_its_library(project: Project, runner: Runner) -> None:
+@in_turn()
+def test_a_worker_in_a_call_keeps_its_library(project: Project, runner: Runner, mode: Mode) -> None:
     """The library is replaced under a call that uses it before and after: the old worker finishes, undisturbed."""
     app = """
         import fast, os, time
@@ -92,51 +90,53 @@ def test_a_worker_in_a_call_keeps_its_library(project: Project, runner: Runner) 
     """
     place = project({"app.py": app})
     put(place, 1)
-    served = runner(place, "app:main")
+    served = runner(place, "app:main", *mode)
     with Conversation(served.http) as conversation:
         conversation.request("GET", "/wait", {"Connection": "close"})
         awaited("the call has begun", (place / "entered").exists, live=served)
         put(place, 2)
-        assert ask(served).text == "2 2"
+        assert agree(served, place).text == "2 2"
         (place / "leave").touch()
         assert conversation.reply().text == "1 1"
 
 
-def test_the_more_exact_name_wins(project: Project, runner: Runner) -> None:
+@in_turn()
+def test_the_more_exact_name_wins(project: Project, runner: Runner, mode: Mode) -> None:
     """A library of this Python's own tag is put beside one for any Python, and taken away: imports prefer it."""
     place = project({**FILES, "module.py": MODULE})
     put(place, 1, "fast.abi3.so")
-    served = runner(place, "app:main")
+    served = runner(place, "app:main", *mode)
     assert ask(served).text == "1"
     put(place, 2)
-    assert ask(served).text == "2"
+    assert agree(served, place).text == "2"
     (place / f"fast{SUFFIX}").unlink()
-    assert until(served, "1").status == 200
+    assert agree(served, place).text == "1"
 
 
-def test_a_library_instead_of_a_source(project: Project, runner: Runner) -> None:
+@in_turn()
+def test_a_library_instead_of_a_source(project: Project, runner: Runner, mode: Mode) -> None:
     """A module in Python gets a compiled twin, which imports prefer; then the twin goes."""
     place = project({**FILES, "module.py": MODULE, "fast.py": "def number(): return 1"})
-    served = runner(place, "app:main")
+    served = runner(place, "app:main", *mode)
     assert ask(served).text == "1"
     put(place, 2)
-    assert ask(served).text == "2"
+    assert agree(served, place).text == "2"
     (place / f"fast{SUFFIX}").unlink()
-    assert until(served, "1").status == 200
+    assert agree(served, place).text == "1"
 
 
-@pytest.mark.parametrize(("size", "said"), [(2000, "SIGBUS"), (0, "ImportError")])
-def test_a_broken_library(project: Project, runner: Runner, size: int, said: str) -> None:
+@in_turn("size, said", [(2000, "SIGBUS"), (0, "ImportError")])
+def test_a_broken_library(project: Project, runner: Runner, size: int, said: str, mode: Mode) -> None:
     """Half a library, which ends the process that loads it, or an empty one is an error page; a whole one recovers."""
     place = project({**FILES, "module.py": MODULE})
     put(place, 1)
-    served = runner(place, "app:main", "--debug")
+    served = runner(place, "app:main", *mode, "--debug")
     (place / "beside").write_bytes(compiled(2)[:size])
     os.replace(place / "beside", place / f"fast{SUFFIX}")
     answer = ask(served)
     assert (answer.status, said in answer.text) == (500, True)
     put(place, 2)
-    assert until(served, "2").status == 200
+    assert agree(served, place).text == "2"
 
 
 # ---- archives ---------------------------------------------------------------------------------------------------
@@ -154,32 +154,35 @@ def pack(archive: Path, files: dict[str, str]) -> None:
 
 
 @each_eye
-def test_an_archive_is_replaced(project: Project, runner: Runner, env: dict[str, str]) -> None:
+@in_turn()
+def test_an_archive_is_replaced(project: Project, runner: Runner, env: dict[str, str], mode: Mode) -> None:
     """Modules imported from a zip archive are those of the archive that is there now."""
     place = project({"app.py": ZIPPED})
     pack(place / "library.zip", {"module.py": value(1)})
-    served = runner(place, "app:main", env=env)
+    served = runner(place, "app:main", *mode, env=env)
     assert ask(served).text == "1"
     pack(place / "library.zip", {"module.py": value(2)})
-    assert ask(served).text == "2"
+    assert agree(served, place).text == "2"
     pack(place / "library.zip", {"module/__init__.py": "from module.inner import VALUE", "module/inner.py": value(3)})
-    assert ask(served).text == "3"
+    assert agree(served, place).text == "3"
 
 
-def test_an_archive_comes_later(project: Project, runner: Runner) -> None:
+@in_turn()
+def test_an_archive_comes_later(project: Project, runner: Runner, mode: Mode) -> None:
     """An archive named on the path that was not there when its modules were found elsewhere."""
     place = project({"app.py": ZIPPED, "later/module.py": value(1)})
     app = ZIPPED + "\n"
     edit(place / "app.py", app.replace("import module", "sys.path.append(sys.path[0] + '/later')\nimport module"))
-    served = runner(place, "app:main")
+    served = runner(place, "app:main", *mode)
     assert ask(served).text == "1"
     pack(place / "library.zip", {"module.py": value(2)})
-    assert ask(served).text == "2"
+    assert agree(served, place).text == "2"
     (place / "library.zip").unlink()
-    assert until(served, "1").status == 200
+    assert agree(served, place).text == "1"
 
 
-def test_compiled_modules_without_source(project: Project, runner: Runner) -> None:
+@in_turn()
+def test_compiled_modules_without_source(project: Project, runner: Runner, mode: Mode) -> None:
     """A module that is delivered as .pyc alone is replaced."""
     import py_compile
 
@@ -191,8 +194,8 @@ def test_compiled_modules_without_source(project: Project, runner: Runner) -> No
 
     (place / "module.py").unlink()
     deliver()
-    served = runner(place, "app:main")
+    served = runner(place, "app:main", *mode)
     assert ask(served).text == "1"
     edit(place / "source" / "module.py", value(2))
     deliver()
-    assert ask(served).text == "2"
+    assert agree(served, place).text == "2"

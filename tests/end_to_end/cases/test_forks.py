@@ -1,6 +1,7 @@
 """What an import leaves behind must suit workers that are forked from it, or it is not forked.
 
-A fresh interpreter has its own threads, connections and random numbers; a worker must not share another's.
+A fresh interpreter has its own threads, connections and random numbers; a worker must not share another's. What is
+compared here is mostly one worker with another: a fresh interpreter is asked where it has nothing of its own to tell.
 """
 
 import socket
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Project, Runner
-from tests.end_to_end.reloading import FILES, ask, until, value
+from tests.end_to_end.cases.modes import Mode, in_turn
+from tests.end_to_end.reloading import FILES, agree, ask, until, value
 from tests.support.project import edit
 from tests.support.runner_process import Served
 from tests.support.trouble import at_work, ready_pids, report
@@ -74,8 +76,8 @@ def answers_of_all(served: Served, count: int = 2) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("reload", ["eager", pytest.param("request", marks=pytest.mark.stress)])
-def test_a_connection_made_at_import(project: Project, runner: Runner, daemon: Daemon, reload: str) -> None:
+@in_turn()
+def test_a_connection_made_at_import(project: Project, runner: Runner, daemon: Daemon, mode: Mode) -> None:
     """Each worker has a connection of its own, before and after a save; the log says why nothing is forked."""
     database = (
         f"import socket\nfrom module import VALUE\nDB = socket.create_connection(('127.0.0.1', {daemon.port}))\n"
@@ -85,7 +87,7 @@ def test_a_connection_made_at_import(project: Project, runner: Runner, daemon: D
         "    return f'{os.getpid()} {database.VALUE} {database.DB.recv(1)[0]}'\n"
     )
     place = project({**FILES, "app.py": app, "database.py": database})
-    served = runner(place, "app:main", "--reload", reload)
+    served = runner(place, "app:main", *mode)
     for number in (0, 1):
         edit(place / "module.py", value(number))
         until(served, f" {number} ")
@@ -95,7 +97,8 @@ def test_a_connection_made_at_import(project: Project, runner: Runner, daemon: D
     assert f"the import left a connection to 127.0.0.1:{daemon.port} open" in served.output
 
 
-def test_an_event_loop_made_at_import(project: Project, runner: Runner) -> None:
+@in_turn()
+def test_an_event_loop_made_at_import(project: Project, runner: Runner, mode: Mode) -> None:
     """Workers do not share one: each runs its own, in a thread of its own as such applications do."""
     app = """
         import asyncio, os, threading, module
@@ -112,7 +115,7 @@ def test_an_event_loop_made_at_import(project: Project, runner: Runner) -> None:
     """
     place = project({**FILES, "app.py": app})
     (place / "app.py").write_text((place / "app.py").read_text() + ANSWER)
-    served = runner(place, "app:main")
+    served = runner(place, "app:main", *mode)
     for number in (0, 1):
         edit(place / "module.py", value(number))
         until(served, f" {number}")
@@ -139,7 +142,8 @@ def test_random_numbers_differ(project: Project, runner: Runner) -> None:
         assert len(set(column)) == 3
 
 
-def test_what_is_to_be_done_at_the_end(project: Project, runner: Runner) -> None:
+@in_turn()
+def test_what_is_to_be_done_at_the_end(project: Project, runner: Runner, mode: Mode) -> None:
     """What was registered by atexit at import is done once by each worker, at a reload and at the end of everything."""
     app = """
         import atexit, os, module
@@ -152,7 +156,7 @@ def test_what_is_to_be_done_at_the_end(project: Project, runner: Runner) -> None
     """
     place = project({**FILES, "app.py": app})
     (place / "app.py").write_text((place / "app.py").read_text() + ANSWER)
-    served = runner(place, "app:main")
+    served = runner(place, "app:main", *mode)
     awaited("two workers", lambda: len(ready_pids(served)) == 2, live=served)
     first = {f"0 {pid}" for pid in ready_pids(served).values()}
     edit(place / "module.py", value(1))
@@ -174,11 +178,11 @@ FORKS = {
 }
 
 
-@pytest.mark.parametrize("kind", FORKS)
-def test_a_fork_at_import(project: Project, runner: Runner, kind: str) -> None:
+@in_turn("kind", FORKS)
+def test_a_fork_at_import(project: Project, runner: Runner, kind: str, mode: Mode) -> None:
     """There is one generation, whatever the child does; the next save is answered; only who stays is left."""
     place = project(FILES)
-    served = runner(place, "app:main", "--debug", "--reload", "request")
+    served = runner(place, "app:main", *mode, "--debug")
     edit(place / "module.py", "import os\n" + FORKS[kind] + value(1))
     answer = ask(served)
     if kind == "the parent ends":
@@ -186,18 +190,19 @@ def test_a_fork_at_import(project: Project, runner: Runner, kind: str) -> None:
     else:
         assert (answer.status, answer.text) == (200, "1")
     edit(place / "module.py", value(2))
-    assert until(served, "2").status == 200
+    assert agree(served, place).text == "2"
     awaited("all is as before", lambda: len(report(served)["workers"]) == 2, live=served)
     # Supervisor's children: the generation; its: two workers. A child that stays is the application's own affair.
     most = 4 if kind == "the child stays" else 3
     awaited("nobody is left", lambda: at_work(served) == most, live=served)
 
 
-def test_variables_that_were_kept_at_import(project: Project, runner: Runner) -> None:
+@in_turn()
+def test_variables_that_were_kept_at_import(project: Project, runner: Runner, mode: Mode) -> None:
     """os.environ copied at import is the present one after an edit of --env-file, also where a name was dropped."""
     module = "import os\nKEPT = dict(os.environ)\nVALUE = KEPT.get('ONE'), KEPT.get('TWO')"
     place = project({**FILES, "module.py": module, "env": "ONE=1\n"})
-    served = runner(place, "app:main", "--env-file", "env")
+    served = runner(place, "app:main", *mode, "--env-file", "env")
     assert ask(served).text == "('1', None)"
     edit(place / "env", "TWO=2\n")
-    assert ask(served).text == "(None, '2')"
+    assert agree(served, place, env={"TWO": "2"}).text == "(None, '2')"

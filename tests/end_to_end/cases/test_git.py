@@ -1,7 +1,8 @@
 """git rewrites hundreds of files while somebody asks: one save, however many files it has.
 
 Between two commits there is a tree that nobody has written. A fresh interpreter could be unlucky enough to read it; a
-running application need not, since git says when it begins and when it is done (`index.lock`).
+running application need not, since git says when it begins and when it is done (`index.lock`). Hence it is asked once
+git is done; meanwhile every answer must be of one commit.
 """
 
 import os
@@ -16,7 +17,8 @@ import pytest
 
 from runner.freshness.git import PATIENCE
 from tests.conftest import Project, Runner
-from tests.end_to_end.reloading import FILES, ask, check_said_once
+from tests.end_to_end.cases.modes import Mode, in_turn
+from tests.end_to_end.reloading import FILES, agree, ask, check_said_once
 from tests.support.client import fetch
 from tests.support.project import edit
 from tests.support.runner_process import Served
@@ -28,13 +30,7 @@ MODULE = """
 import importlib
 VALUE = sorted({{importlib.import_module(f"m{{number:04}}").V for number in reversed(range({count}))}})
 """
-MODES = [
-    ("--reload", "eager"),
-    pytest.param(("--reload", "request"), marks=pytest.mark.stress),
-    pytest.param(("--on-change", "hold"), marks=pytest.mark.stress),
-]
 each_answer = pytest.mark.parametrize("answer", ["redirect", "hold"])
-each_mode = pytest.mark.parametrize("mode", MODES, ids=["eager", "request", "hold"])
 
 
 def git(place: Path, *arguments: str) -> None:
@@ -97,8 +93,8 @@ def reloads(served: Served) -> int:
     return int(report(served)["counters"]["reloads"])
 
 
-@each_mode
-def test_a_checkout(project: Project, runner: Runner, mode: tuple[str, str]) -> None:
+@in_turn()
+def test_a_checkout(project: Project, runner: Runner, mode: Mode) -> None:
     """300 files: every answer is of one branch, after it of the right one, by one reload or two."""
     place = repository(project, "one", "two")
     served = runner(place, "app:main", *mode)
@@ -106,18 +102,19 @@ def test_a_checkout(project: Project, runner: Runner, mode: tuple[str, str]) -> 
         for branch in ("one", "two"):
             before = reloads(served)
             git(place, "checkout", branch)
-            assert ask(served).text == str([branch])
+            assert agree(served, place).text == str([branch])
             assert 1 <= reloads(served) - before <= 2
     assert seen <= {"['one']", "['two']"}
 
 
-def test_a_slow_checkout(project: Project, runner: Runner) -> None:
+@in_turn()
+def test_a_slow_checkout(project: Project, runner: Runner, mode: Mode) -> None:
     """git stops for a while twice in the middle: nobody imports the half tree."""
     place = repository(project, "one", "two", slow=True)
-    served = runner(place, "app:main")
+    served = runner(place, "app:main", *mode)
     with visitors(served) as seen:
         git(place, "checkout", "one")
-        assert ask(served).text == "['one']"
+        assert agree(served, place).text == "['one']"
     assert seen <= {"['one']", "['two']"}
 
 
@@ -157,8 +154,8 @@ def test_a_forgotten_lock_is_waited_for_only_so_long(project: Project, runner: R
 
 
 @pytest.mark.stress
-@each_mode
-def test_a_large_checkout(project: Project, runner: Runner, mode: tuple[str, str]) -> None:
+@in_turn()
+def test_a_large_checkout(project: Project, runner: Runner, mode: Mode) -> None:
     """2,000 files, six times to and fro."""
     place = repository(project, "one", "two", count=VERY_MANY)
     served = runner(place, "app:main", *mode)
@@ -166,36 +163,39 @@ def test_a_large_checkout(project: Project, runner: Runner, mode: tuple[str, str
         for branch in ("one", "two") * 3:
             before = reloads(served)
             git(place, "checkout", branch)
-            assert ask(served).text == str([branch])
+            assert agree(served, place).text == str([branch])
             assert 1 <= reloads(served) - before <= 2
     assert seen <= {"['one']", "['two']"}
 
 
-def test_a_checkout_without_inotify(project: Project, runner: Runner) -> None:
+@in_turn()
+def test_a_checkout_without_inotify(project: Project, runner: Runner, mode: Mode) -> None:
     """The same where files are looked at."""
     place = repository(project, "one", "two")
-    served = runner(place, "app:main", env={"RUNNER_NO_INOTIFY": "1"})
+    served = runner(place, "app:main", *mode, env={"RUNNER_NO_INOTIFY": "1"})
     with visitors(served) as seen:
         git(place, "checkout", "one")
-        assert ask(served).text == "['one']"
+        assert agree(served, place).text == "['one']"
     assert seen <= {"['one']", "['two']"}
 
 
-def test_a_stash(project: Project, runner: Runner) -> None:
+@in_turn()
+def test_a_stash(project: Project, runner: Runner, mode: Mode) -> None:
     """An edit of all files is stashed away and popped back: one state or the other, never a mixture."""
     place = repository(project, "one")
     write(place, "edited")
-    served = runner(place, "app:main")
+    served = runner(place, "app:main", *mode)
     with visitors(served) as seen:
         for arguments, text in ((["stash"], "one"), (["stash", "pop"], "edited")):
             before = reloads(served)
             git(place, *arguments)
-            assert ask(served).text == str([text])
+            assert agree(served, place).text == str([text])
             assert 1 <= reloads(served) - before <= 2
     assert seen <= {"['one']", "['edited']"}
 
 
-def test_a_rebase(project: Project, runner: Runner) -> None:
+@in_turn()
+def test_a_rebase(project: Project, runner: Runner, mode: Mode) -> None:
     """Three commits, each of which edits all files, are put upon another branch: each answer is of one commit."""
     place = repository(project, "base")
     for number in range(3):
@@ -206,23 +206,24 @@ def test_a_rebase(project: Project, runner: Runner) -> None:
     git(place, "add", "elsewhere")
     git(place, "commit", "-m", "other")
     git(place, "checkout", "base")
-    served = runner(place, "app:main")
+    served = runner(place, "app:main", *mode)
     before = reloads(served)
     with visitors(served) as seen:
         git(place, "rebase", "other")
-        assert ask(served).text == "['step2']"
+        assert agree(served, place).text == "['step2']"
     assert seen <= {f"['{name}']" for name in ("base", "step0", "step1", "step2")}
     # Each commit is a state of its own that somebody may ask for: back to the base, and one for each step.
     assert reloads(served) - before <= 2 * 4
 
 
-def test_a_reset_and_a_restored_file(project: Project, runner: Runner) -> None:
+@in_turn()
+def test_a_reset_and_a_restored_file(project: Project, runner: Runner, mode: Mode) -> None:
     """`reset --hard` and the checkout of one file are saves like others."""
     place = repository(project, "one", "two")
-    served = runner(place, "app:main")
+    served = runner(place, "app:main", *mode)
     git(place, "reset", "--hard", "one")
-    assert ask(served).text == "['one']"
+    assert agree(served, place).text == "['one']"
     git(place, "checkout", "ORIG_HEAD", "--", "m0007.py")
-    assert ask(served).text == "['one', 'two']"
+    assert agree(served, place).text == "['one', 'two']"
     git(place, "checkout", "HEAD", "--", "m0007.py")
-    assert ask(served).text == "['one']"
+    assert agree(served, place).text == "['one']"

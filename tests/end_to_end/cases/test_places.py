@@ -10,15 +10,11 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from tests.conftest import Project, Runner
-from tests.end_to_end.reloading import FILES, ask, save, until, value
+from tests.end_to_end.cases.modes import Mode, each_eye, in_turn
+from tests.end_to_end.reloading import FILES, agree, ask, save, value
 from tests.support.project import edit
 
-BLIND = {"RUNNER_NO_INOTIFY": "1"}
-BLINDLY = pytest.param(BLIND, marks=pytest.mark.stress)
-each_eye = pytest.mark.parametrize("env", [{}, BLINDLY], ids=["inotify", "sweep"])
 EPOCH = (10**9, 10**9)
 RELEASES = {f"{release}/{name}": text for release in ("one", "two") for name, text in FILES.items()}
 
@@ -32,73 +28,78 @@ def swap(place: Path, link: str, target: str) -> None:
 # ---- deployments ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", [("--reload", "request"), ("--on-change", "hold")], ids=" ".join)
-def test_a_deployment(project: Project, runner: Runner, mode: tuple[str, str]) -> None:
+@in_turn(often=2)
+def test_a_deployment(project: Project, runner: Runner, mode: Mode) -> None:
     """`current` is swapped to and fro between two releases that differ in one file: the one it leads to answers."""
     place = project({**RELEASES, "two/module.py": value(2)})
     (place / "current").symlink_to("one")
     served = runner(place, "app:main", "--chdir", "current", *mode)
     for release, text in (("two", "2"), ("one", "0"), ("two", "2")):
         swap(place, "current", release)
-        assert ask(served).text == text
+        assert agree(served, place / "current").text == text
 
 
 @each_eye
-def test_a_link_in_the_middle_of_the_path(project: Project, runner: Runner, env: dict[str, str]) -> None:
+@in_turn()
+def test_a_link_in_the_middle_of_the_path(project: Project, runner: Runner, env: dict[str, str], mode: Mode) -> None:
     """One entry of sys.path leads through a link; the release behind it changes, and later the file in it."""
     app = "import sys\nsys.path.insert(1, sys.path[0] + '/lib/current/python')\n" + FILES["app.py"]
     place = project({"app.py": app, "lib/one/python/module.py": value(1), "lib/two/python/module.py": value(2)})
     (place / "lib" / "current").symlink_to("one")
-    served = runner(place, "app:main", env=env)
+    served = runner(place, "app:main", *mode, env=env)
     assert ask(served).text == "1"
     swap(place / "lib", "current", "two")
-    assert ask(served).text == "2"
+    assert agree(served, place).text == "2"
     edit(place / "lib" / "two" / "python" / "module.py", value(3))
-    assert ask(served).text == "3"
+    assert agree(served, place).text == "3"
 
 
 @each_eye
-def test_the_old_release_is_deleted(project: Project, runner: Runner, env: dict[str, str]) -> None:
+@in_turn()
+def test_the_old_release_is_deleted(project: Project, runner: Runner, env: dict[str, str], mode: Mode) -> None:
     """Everybody's working directory is inside the old release, which goes: the new one is entered, and watched."""
     place = project({**RELEASES, "two/module.py": value(2)})
     (place / "current").symlink_to("one")
-    served = runner(place, "app:main", "--chdir", str(place / "current"), env=env)
+    served = runner(place, "app:main", *mode, "--chdir", str(place / "current"), env=env)
     swap(place, "current", "two")
     shutil.rmtree(place / "one")
-    assert ask(served).text == "2"
+    assert agree(served, place / "current", saves=2).text == "2"
     edit(place / "two" / "module.py", value(3))
-    assert ask(served).text == "3"
+    assert agree(served, place / "current").text == "3"
 
 
-def test_a_release_that_is_made_anew_in_place(project: Project, runner: Runner) -> None:
+@in_turn()
+def test_a_release_that_is_made_anew_in_place(project: Project, runner: Runner, mode: Mode) -> None:
     """The directory it was started in is deleted and made again: the new one is served, and its edits."""
     place = project(RELEASES)
-    served = runner(place / "one", "app:main")
+    served = runner(place / "one", "app:main", *mode)
     for number in (1, 2):
         shutil.rmtree(place / "one")
         save(place / "one", {**FILES, "module.py": value(number)})
-        assert until(served, str(number)).status == 200
+        assert agree(served, place / "one", saves=3).text == str(number)
         edit(place / "one" / "module.py", value(number * 10))
-        assert ask(served).text == str(number * 10)
+        assert agree(served, place / "one").text == str(number * 10)
 
 
-def test_started_inside_the_link(project: Project, runner: Runner) -> None:
+@in_turn()
+def test_started_inside_the_link(project: Project, runner: Runner, mode: Mode) -> None:
     """Who was started in `current`, as a shell enters it, follows it after the swap without being told by --chdir."""
     place = project({**RELEASES, "two/module.py": value(2)})
     (place / "current").symlink_to("one")
-    served = runner(place / "current", "app:main", env={"PWD": str(place / "current")})
+    served = runner(place / "current", "app:main", *mode, env={"PWD": str(place / "current")})
     swap(place, "current", "two")
-    assert ask(served).text == "2"
+    assert agree(served, place / "current").text == "2"
 
 
 @each_eye
-def test_a_linked_file(project: Project, runner: Runner, env: dict[str, str]) -> None:
+@in_turn()
+def test_a_linked_file(project: Project, runner: Runner, env: dict[str, str], mode: Mode) -> None:
     """A module that is a link to a file elsewhere: an edit there counts."""
     place = project({"code/app.py": FILES["app.py"], "elsewhere/real.py": value(1)})
     (place / "code" / "module.py").symlink_to("../elsewhere/real.py")
-    served = runner(place, "app:main", "--chdir", "code", env=env)
+    served = runner(place, "app:main", *mode, "--chdir", "code", env=env)
     edit(place / "elsewhere" / "real.py", value(2))
-    assert ask(served).text == "2"
+    assert agree(served, place / "code").text == "2"
 
 
 # ---- files ------------------------------------------------------------------------------------------------------
@@ -160,16 +161,16 @@ RESTORED: list[Callable[[Path], None]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("change", RESTORED, ids=lambda change: change.__name__)
+@in_turn("change", RESTORED)
 @each_eye
 def test_a_file_is_replaced(
-    project: Project, runner: Runner, change: Callable[[Path], None], env: dict[str, str]
+    project: Project, runner: Runner, change: Callable[[Path], None], env: dict[str, str], mode: Mode
 ) -> None:
     """Whatever its times and size say, the file that is there now answers."""
     place = project({**FILES, "new.py": value(1)})
-    served = runner(place, "app:main", env=env)
+    served = runner(place, "app:main", *mode, env=env)
     change(place)
-    assert ask(served).text == "1"
+    assert agree(served, place, saves=3).text == "1"
 
 
 # ---- directories ------------------------------------------------------------------------------------------------
@@ -187,60 +188,65 @@ def versions(*above: str) -> dict[str, str]:
 
 
 @each_eye
-def test_a_renamed_package(project: Project, runner: Runner, env: dict[str, str]) -> None:
+@in_turn()
+def test_a_renamed_package(project: Project, runner: Runner, env: dict[str, str], mode: Mode) -> None:
     """A package is renamed away and another into its place, twice; then a file in the present one is edited."""
     place = project({**PACKAGE, **versions("pack", "next", "last")})
-    served = runner(place, "app:main", env=env)
+    served = runner(place, "app:main", *mode, env=env)
     for number, name in ((1, "next"), (2, "last")):
         (place / "pack").rename(place / f"old{number}")
         (place / name).rename(place / "pack")
-        assert until(served, str(number)).status == 200
+        assert agree(served, place, saves=2).text == str(number)
     edit(place / "pack" / "deep" / "module.py", value(7))
-    assert ask(served).text == "7"
+    assert agree(served, place).text == "7"
 
 
-def test_a_removed_package_comes_back(project: Project, runner: Runner) -> None:
+@in_turn()
+def test_a_removed_package_comes_back(project: Project, runner: Runner, mode: Mode) -> None:
     """The watch goes with the directory; what is made anew under its name is noticed, and watched again."""
     place = project({**PACKAGE, **versions("pack")})
-    served = runner(place, "app:main")
+    served = runner(place, "app:main", *mode)
     shutil.rmtree(place / "pack")
     assert ask(served).status == 500
     for number in (1, 2):
         save(place, {**versions("pack"), "pack/deep/module.py": value(number)})
-        assert until(served, str(number)).status == 200
+        assert agree(served, place, saves=3).text == str(number)
 
 
 @each_eye
-def test_a_directory_above_data(project: Project, runner: Runner, env: dict[str, str]) -> None:
+@in_turn()
+def test_a_directory_above_data(project: Project, runner: Runner, env: dict[str, str], mode: Mode) -> None:
     """A file read at import lies three levels down; a directory in the middle is replaced."""
     module = "VALUE = open('conf/site/live/value').read()"
     place = project({**FILES, "module.py": module, "conf/site/live/value": "1", "next/site/live/value": "2"})
-    served = runner(place, "app:main", env=env)
+    served = runner(place, "app:main", *mode, env=env)
     (place / "conf").rename(place / "old")
     (place / "next").rename(place / "conf")
-    assert ask(served).text == "2"
+    assert agree(served, place, saves=2).text == "2"
 
 
-def test_the_application_s_directory_is_replaced(project: Project, runner: Runner) -> None:
+@in_turn()
+def test_the_application_s_directory_is_replaced(project: Project, runner: Runner, mode: Mode) -> None:
     """A directory above the application is renamed away and another one into its place."""
     place = project({f"{above}/srv/app/{name}": text for above in ("now", "next") for name, text in FILES.items()})
     edit(place / "next" / "srv" / "app" / "module.py", value(1))
-    served = runner(place, "app:main", "--chdir", "now/srv/app")
+    served = runner(place, "app:main", *mode, "--chdir", "now/srv/app")
     (place / "now").rename(place / "old")
     (place / "next").rename(place / "now")
-    assert until(served, "1").status == 200
+    assert agree(served, place / "now/srv/app", saves=2).text == "1"
 
 
 @each_eye
-def test_a_module_becomes_a_package_and_back(project: Project, runner: Runner, env: dict[str, str]) -> None:
+@in_turn()
+def test_a_module_becomes_a_package_and_back(project: Project, runner: Runner, env: dict[str, str], mode: Mode) -> None:
     """module.py, then module/__init__.py, then both (the package wins), then module.py again."""
     place = project(FILES)
-    served = runner(place, "app:main", env=env)
+    served = runner(place, "app:main", *mode, env=env)
     save(place, {"beside/__init__.py": value(1)})
     (place / "module.py").unlink()
     (place / "beside").rename(place / "module")
-    assert until(served, "1").status == 200
+    assert agree(served, place, saves=3).text == "1"
     edit(place / "module.py", value(2))
-    assert ask(served).text == "1"
+    assert agree(served, place).text == "1"
     shutil.rmtree(place / "module")
-    assert until(served, "2").status == 200
+    assert agree(served, place).text == "2"
