@@ -7,7 +7,7 @@ leaves the old one to those who have it.
 import os
 import subprocess
 import sysconfig
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import mkdtemp
 from zipfile import ZipFile
@@ -15,8 +15,10 @@ from zipfile import ZipFile
 from tests.conftest import Project, Runner
 from tests.end_to_end.cases.modes import Mode, each_eye, in_turn
 from tests.end_to_end.reloading import FILES, agree, ask, save, value
-from tests.support.client import Conversation
+from tests.support.client import Conversation, Truncated
 from tests.support.project import edit
+from tests.support.runner_process import Served
+from tests.support.trouble import ready_pids
 from tests.support.trouble import until as awaited
 
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
@@ -137,6 +139,36 @@ def test_a_broken_library(project: Project, runner: Runner, size: int, said: str
     assert (answer.status, said in answer.text) == (500, True)
     put(place, 2)
     assert agree(served, place).text == "2"
+
+
+@in_turn()
+def test_a_library_rewritten_in_place(project: Project, runner: Runner, mode: Mode) -> None:
+    """As `cp` does it: a worker that runs it meanwhile dies, and cuts its client off; the new one answers in the end.
+
+    A mapped page is the file's own, and one behind its end is SIGBUS (mmap(2)): nobody can be kept from that.
+    """
+    place = project({"app.py": "import fast\n" + FILES["app.py"].replace("module.VALUE", "fast.number()"),
+                     "module.py": value(0)})  # fmt: skip
+    put(place, 1)
+    served = runner(place, "app:main", *mode)
+    assert ask(served).text == "1"
+    for number in (2, 3):
+        with (place / f"fast{SUFFIX}").open("wb") as file:
+            assert not survivor(served), "the trap is none: what was truncated is run all the same"
+            file.write(compiled(number))
+        text = str(number)
+        awaited("the new library answers", partial(survivor, served, text), live=served)
+        assert agree(served, place).text == text
+    assert served.process.poll() is None
+    awaited("all workers are there", lambda: len(ready_pids(served)) == 2, live=served)
+
+
+def survivor(served: Served, text: str = "") -> bool:
+    """Whether there is an answer, and it has *text*: who was to give it may have died."""
+    try:
+        return text in ask(served).text
+    except (OSError, Truncated):
+        return False
 
 
 # ---- archives ---------------------------------------------------------------------------------------------------
