@@ -8,7 +8,8 @@
 Laws: orders are obeyed between calls; a worker that is stale accepts nothing more, and lives on until its successor is
 ready: it may be told to go on, and gives away what comes on its connections. One that was stale from the start accepts
 all the same, to give away what it reads: what waits then has a time at which it began, and saves that are faster than
-imports starve nobody. It ends with the supervisor, whose end is its channel's.
+imports starve nobody. So does one whose successor takes longer than --hold-timeout: who waits in the queue must be
+told. It ends with the supervisor, whose end is its channel's.
 Start at run.
 """
 
@@ -208,9 +209,17 @@ class _Worker:
 
     def _pause(self) -> None:
         """The code on disk is newer. Whoever connects now waits in the queue for the next generation."""
-        if not self._collecting:
+        if not (self._collecting or self._paused):
             self._paused = True
             self._acceptor.pause()
+            if self._settings.hold_timeout:
+                self._loop.call_later(self._settings.hold_timeout, self._collect)
+
+    def _collect(self) -> None:
+        """It is long in coming: who waits in the queue is held like all others, and so told of it in the end."""
+        if self._paused and not self.draining:
+            self._paused, self._collecting = False, True
+            self._acceptor.listen()
 
     def _keep(self) -> None:
         """The newer code is broken; this one goes on."""

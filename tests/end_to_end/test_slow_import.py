@@ -47,16 +47,21 @@ def test_a_first_start_that_hangs_is_told(project: Project, runner: Runner) -> N
     assert status(served)["notes"] == []
 
 
-def test_a_save_supersedes_an_import_that_hangs(project: Project, runner: Runner) -> None:
-    """The fix alone is enough, and the next import that hangs is told as well."""
+@pytest.mark.parametrize("on_change", ["redirect", "hold"])
+def test_a_save_supersedes_an_import_that_hangs(project: Project, runner: Runner, on_change: str) -> None:
+    """The fix alone is enough; the next import that hangs is told as well, in the log and on the page."""
     place = project(FILES)
-    served = runner(place, *OPTIONS, ready=False)
+    served = runner(place, *OPTIONS, "--on-change", on_change, ready=False)
     served.wait_for(TOLD)
     save(place, {"shop/slow.py": value(1)})
     assert until(served, "1").status == 200
     position = served.position
     save(place, {"shop/slow.py": HANGS})
     served.wait_for(TOLD, after=position)
+    reply = fetch(served.http)
+    assert (reply.status, reply.header("retry-after")) == (503, "1")
+    assert "newer code is not ready yet" in reply.text
+    assert by_fastcgi(served).status == 503
     save(place, {"shop/slow.py": value(2)})
     assert until(served, "2").status == 200
 

@@ -14,7 +14,7 @@ from tests.conftest import Project
 from tests.support.client import Conversation, fetch
 from tests.support.process import PATIENCE
 from tests.support.project import edit
-from tests.support.stage import Stage, ended, generation
+from tests.support.stage import Stage, ended, generation, receive
 from tests.support.trouble import SOURCE, alive, until
 
 
@@ -138,6 +138,22 @@ def test_stale_it_waits_and_goes_on_by_order(worker: Hired) -> None:
         worker.say(messages.Keep())
         waiting.socket.settimeout(PATIENCE)
         assert waiting.socket.recv(12) == b"HTTP/1.1 200"
+
+
+def test_who_waits_for_longer_than_a_request_may_is_taken_in(project: Project, tmp_path: Path) -> None:
+    """Stale, and no successor after --hold-timeout: the worker accepts, and gives away what it reads, to be refused."""
+    directory = project({"app.py": SOURCE})
+    with generation(directory, hold_timeout="0.3s") as stage:
+        hired = Hired(stage, tmp_path)
+        edit(directory / "app.py", SOURCE + "\n")
+        stage.hear(messages.Stale)
+        with Conversation(hired.address) as waiting:
+            waiting.request("GET", "/pid")
+            parcel, descriptors = receive(hired.channel)
+        assert isinstance(parcel, messages.Parcel)
+        assert (parcel.after, parcel.held > 0, len(descriptors)) == (1, True, 1)
+        os.close(descriptors[0])
+        hired.channel.close()
 
 
 def test_it_ends_with_its_supervisor(worker: Hired) -> None:
