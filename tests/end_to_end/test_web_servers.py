@@ -35,14 +35,10 @@ DOORS: list[Site] = [
 
 
 class Door(NamedTuple):
-    """The way in, and what is behind it; *most* redirects lead to the new code after a save.
-
-    One, but where nginx keeps connections each of the two old workers may hold one, and sends its client on.
-    """
+    """The way in, and what is behind it."""
 
     address: Address
     probe: Probe
-    most: int
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +52,7 @@ def probe() -> Iterator[Probe]:
 def door(request: pytest.FixtureRequest, probe: Probe) -> Iterator[Door]:
     """Each way in, one after the other."""
     with open_site(probe.served, request.param) as address:
-        kept = isinstance(request.param, nginx.Site) and request.param.keep_connections
-        yield Door(address, probe, 2 if kept else 1)
+        yield Door(address, probe)
 
 
 @pytest.fixture
@@ -85,7 +80,7 @@ def numbers() -> Iterator[int]:
 def test_a_body_arrives_whole(door: Door, size: int) -> None:
     """What is posted is what the application reads, to the byte, however large."""
     body = os.urandom(size)
-    with Visitor(door.address, most=door.most) as visitor:
+    with Visitor(door.address) as visitor:
         told = seen(visitor.ask("/whoami", "POST", body))
     assert (told.length, told.sha256) == (size, hashlib.sha256(body).hexdigest())
 
@@ -194,8 +189,8 @@ def first_line(conversation: Conversation) -> bytes:
 def test_a_save_shows_at_the_next_request(
     door: Door, version: Callable[..., int], keep: bool, by_renaming: bool
 ) -> None:
-    """The first request after the save is answered by the new code, after as few redirects as that way allows."""
-    with Visitor(door.address, keep=keep, most=door.most) as visitor:
+    """The first request after the save is answered by the new code, after one redirect at most."""
+    with Visitor(door.address, keep=keep) as visitor:
         for _ in range(3):
             number = version(by_renaming)
             assert seen(visitor.ask("/whoami?after=a%20save")).version == number
@@ -203,7 +198,7 @@ def test_a_save_shows_at_the_next_request(
 
 def test_broken_code_is_an_error_page_until_it_is_mended(door: Door, version: Callable[..., int]) -> None:
     """A save that is no Python answers 500 to GET and POST, and the saving of the fix alone brings the service back."""
-    with Visitor(door.address, most=door.most) as visitor:
+    with Visitor(door.address) as visitor:
         visitor.ask("/whoami")
         door.probe.spoil()
         assert visitor.ask("/whoami").status == 500
@@ -215,7 +210,7 @@ def test_broken_code_is_an_error_page_until_it_is_mended(door: Door, version: Ca
 def test_a_save_during_an_answer_leaves_the_answer_alone(door: Door, version: Callable[..., int]) -> None:
     """What has begun is finished by the code that began it; who asks meanwhile gets the new one."""
     name = f"save {door.address} {version()}"
-    with Visitor(door.address, most=2) as visitor:
+    with Visitor(door.address) as visitor:
         for _ in range(4):   # a connection that nginx keeps may still lead to the code before: then it is sent on
             visitor.ask("/whoami")
         # Only now: an old worker that looked before the save and took after it would send this one on, too.
@@ -235,7 +230,7 @@ def test_a_save_during_an_answer_leaves_the_answer_alone(door: Door, version: Ca
 
 def test_a_killed_worker_is_not_noticed_by_who_comes_later(door: Door) -> None:
     """SIGKILL for an idle worker: its place is taken, and no request is lost."""
-    with Visitor(door.address, most=door.most) as visitor:
+    with Visitor(door.address) as visitor:
         pid = seen(visitor.ask("/whoami")).pid
         door.probe.kill(pid)
         answers = [seen(visitor.ask("/whoami", method, b"data" if method == "POST" else b""))

@@ -17,8 +17,9 @@ class Visitor:
     """Somebody who asks one thing after the other; *keep*: on one connection as long as the server allows."""
 
     def __init__(self, address: Address, *, keep: bool = False, most: int = 1) -> None:
-        """*most* redirects are followed for one request; one more is a failure."""
+        """*most* redirects are followed for one request; one more is a failure. `opened` counts connections."""
         self.redirects = 0
+        self.opened = 0
         self._address = address
         self._keep = keep
         self._most = most
@@ -67,6 +68,7 @@ class Visitor:
                 self._leave()
         if self._conversation is None:
             self._conversation = Conversation(self._address)
+            self.opened += 1
         return self._conversation
 
     def _leave(self) -> None:
