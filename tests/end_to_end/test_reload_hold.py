@@ -103,18 +103,6 @@ def test_over_fastcgi(site: Site) -> None:
     assert site.executed("/it") == 3
 
 
-def test_a_large_body_that_is_still_arriving(site: Site) -> None:
-    """Handed over when the head is complete: every byte that comes later arrives in the right process."""
-    size, part = 8 << 20, os.urandom(1 << 16)
-    with Conversation(site.served.http) as early:
-        site.save(value(1))
-        early.send(b"POST /it HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + part)
-        for _ in range(size // len(part) - 1):
-            early.send(part)
-        assert early.reply().text == told(1, part * (size // len(part)))
-    assert site.executed("/it") == 1
-
-
 def test_a_body_sent_before_the_save_is_finished(site: Site) -> None:
     """What has begun before the save may be answered by the code before it, and is answered whole."""
     with Conversation(site.served.http) as early:
@@ -292,16 +280,3 @@ def test_a_stop_answers_those_who_wait(hanging: Site) -> None:
         hanging.served.signal(signal.SIGTERM)
         reply = waiting.reply()
     assert (reply.status, reply.header("retry-after")) == (503, "1")
-
-
-@pytest.mark.stress
-def test_100_mebibytes(site: Site) -> None:
-    """The long form of the large body."""
-    part = os.urandom(1 << 20)
-    with Conversation(site.served.http, 120) as early:
-        site.save(value(1))
-        early.send(b"POST /it HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (100 << 20))
-        for _ in range(100):
-            early.send(part)
-        assert early.reply().text == told(1, part * 100)
-    assert site.executed("/it") == 1
