@@ -13,9 +13,15 @@ import pytest
 from tests.conftest import Project, Runner
 from tests.end_to_end.reloading import generation, status
 from tests.support.client import Conversation, FastCGI, parameters
+from tests.support.crowd import Plan
+from tests.support.crowd_process import CrowdProcess
+from tests.support.edit_load import ROUTES, route
+from tests.support.probe_process import Probe, serve_probe
 from tests.support.process import PATIENCE
 from tests.support.project import edit
 from tests.support.runner_process import Served
+from tests.support.trouble import ready_pids, report
+from tests.support.verdict import judge
 
 APP = """
 import os
@@ -78,7 +84,7 @@ def visited(project: Project, runner: Runner, leaving: ExitStack) -> Callable[..
 
 def workers(served: Served) -> list[int]:
     """The processes of the workers, by slot."""
-    return [worker["pid"] for worker in status(served)["workers"]]
+    return [worker["pid"] for worker in report(served)["workers"]]
 
 
 def until(claim: Callable[[], bool], served: Served) -> None:
@@ -193,3 +199,65 @@ def _hung_up(sock: socket.socket) -> bool:
         return True
     finally:
         sock.settimeout(PATIENCE)
+
+
+# ---- behind web servers -----------------------------------------------------------------------------------------
+
+VISITORS = 24
+TURNS = 3
+"""Workers must have come and gone so often, at least."""
+
+
+def recycled(probe: Probe) -> None:
+    """By --max-requests, which needs nobody to do anything."""
+    old = workers(probe.served)
+    until(lambda: not set(old) & set(workers(probe.served)), probe.served)
+
+
+def hung_up(probe: Probe) -> None:
+    """A new generation, without an edit."""
+    old = workers(probe.served)
+    probe.served.signal(signal.SIGHUP)
+    until(lambda: not set(old) & set(workers(probe.served)), probe.served)
+
+
+def fewer_and_more(probe: Probe) -> None:
+    """One worker less, then one more."""
+    probe.served.signal(signal.SIGTTOU)
+    until(lambda: len(workers(probe.served)) == 1, probe.served)
+    probe.served.signal(signal.SIGTTIN)
+    until(lambda: len(ready_pids(probe.served)) == 2, probe.served)
+
+
+def dismissed(probe: Probe) -> None:
+    """TERM to one worker after the other; to none that has only begun to be one, and hears nothing yet."""
+    for slot in (0, 1):
+        until(lambda: len(ready_pids(probe.served)) == 2, probe.served)
+        pid = ready_pids(probe.served)[slot]
+        os.kill(pid, signal.SIGTERM)
+        until(lambda: pid not in workers(probe.served), probe.served)  # noqa: B023
+
+
+RECYCLING = {"max-requests": recycled, "HUP": hung_up, "TTOU and TTIN": fewer_and_more, "TERM": dismissed}
+
+
+@pytest.mark.parametrize("seconds", [1.5, pytest.param(20.0, marks=pytest.mark.stress)])
+@pytest.mark.parametrize("way", sorted(set(ROUTES) - {"http"}))
+@pytest.mark.parametrize("recycling", RECYCLING)
+def test_recycling_behind_a_web_server(recycling: str, way: str, seconds: float) -> None:
+    """Workers come and go under POSTs, each with a token of its own: none fails, is executed twice, or is lost."""
+    options = ["--max-requests", "20"] if recycling == "max-requests" else []
+    with serve_probe(*options) as probe, ExitStack() as stack:
+        plan = Plan((route(probe.served, way, ROUTES[way], stack),), VISITORS, seed=1, pause=0.01)
+        with CrowdProcess(plan) as crowd:
+            crowd.wait_for(1, PATIENCE)
+            begin, turns = time.monotonic(), 0
+            while turns < TURNS or time.monotonic() < begin + seconds:
+                RECYCLING[recycling](probe)
+                turns += 1
+        counters = probe.status()["counters"]
+        outcome = judge(crowd.records, [], probe.executed(), "hold")
+    print(f"{recycling}, {way}: {turns} turns, {outcome.answers} of {outcome.requests} answered, {counters}")
+    assert outcome.faults == (), "\n".join(map(str, outcome.faults))
+    assert sum(record.method == "POST" for record in crowd.records) > VISITORS
+    assert counters["moved"] > 0
