@@ -32,6 +32,11 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     return "\n".join([f"### {title}", "", *(f"| {' | '.join(row)} |" for row in (columns, rule, *rows)), ""])
 
 
+def met(goal: bool) -> str:
+    """How a table says whether a goal is met."""
+    return "yes" if goal else "**no**"
+
+
 def machine() -> str:
     """Return one line: cores, processor, kernel, versions."""
     return "; ".join(
