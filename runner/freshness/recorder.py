@@ -28,10 +28,13 @@ from typing import Any
 
 from runner.freshness.bytecode import Bytecode
 from runner.freshness.inputs import Inputs
+from runner.freshness.stamps import being_written, stamp
 
 _UNSTABLE = ("/proc/", "/sys/", "/dev/")
 _DISTRIBUTIONS = (".dist-info", ".egg-info")
 _TICK = 0.01
+WRITING = 2.0
+"""Seconds that a source is waited for while somebody writes it."""
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -78,7 +81,7 @@ class Recorder:
                 if recorder.about is not None:
                     recorder.about(name, os.path.abspath(path))
                 recorder._begin(name, path)
-                return recorder._bytecode.load(path, loader)
+                return whole(path, lambda: recorder._bytecode.load(path, loader))
 
         sourceless = importlib.machinery.SourcelessFileLoader.get_code
 
@@ -196,6 +199,30 @@ class Recorder:
             yield
         finally:
             self._own.reading = before
+
+
+def whole(path: str, load: Callable[[], CodeType]) -> CodeType:
+    """What *load* makes of *path*, once nobody saves it in place any more; for that it waits at most WRITING seconds.
+
+    An import that was overtaken may still have to answer those who have waited: with a mixture of saves, if need be,
+    but not with half of one, such as the empty module that is there between truncation and writing.
+    """
+    deadline = time.monotonic() + WRITING
+    while True:
+        before = stamp(path)
+        patient = time.monotonic() < deadline
+        young = before is not None and time.time_ns() < before.ctime_ns + int(WRITING * 1e9)
+        if patient and young and being_written(path):
+            time.sleep(0.001)
+            continue
+        try:
+            code = load()
+        except (SyntaxError, ValueError):  # ValueError: half of a character
+            if not patient or stamp(path) == before:
+                raise
+        else:
+            if not patient or stamp(path) == before:
+                return code
 
 
 class _Lookups:
