@@ -296,9 +296,8 @@ class Channel:
 
     def receive(self) -> tuple[Message, list[int]] | None:
         """The next message and its descriptors, None if there is none now. Raises EOFError: the other end is gone."""
-        room = socket.CMSG_SPACE(_DESCRIPTORS * 4)
         try:
-            data, ancillary, _, _ = self.sock.recvmsg(_SIZE, room, socket.MSG_CMSG_CLOEXEC)
+            data, ancillary = self._read()
         except (BlockingIOError, InterruptedError):
             return None
         except OSError as error:
@@ -312,6 +311,15 @@ class Channel:
                 os.close(descriptor)
             raise
         raise EOFError
+
+    def _read(self) -> tuple[bytes, list[tuple[int, int, bytes]]]:
+        room = socket.CMSG_SPACE(_DESCRIPTORS * 4)
+        try:
+            data, ancillary, _, _ = self.sock.recvmsg(_SIZE, room, socket.MSG_CMSG_CLOEXEC)
+        except ConnectionResetError:
+            # The other end closed with something of ours unread, unix(7). That is said once, before its last words.
+            data, ancillary, _, _ = self.sock.recvmsg(_SIZE, room, socket.MSG_CMSG_CLOEXEC)
+        return data, ancillary
 
     def close(self) -> None:
         """Close this end; the other one reads end of file."""

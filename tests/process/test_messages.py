@@ -112,6 +112,26 @@ def test_the_end_of_the_other_process_is_an_error() -> None:
     ours.close()
 
 
+def test_last_words_are_heard_also_of_one_that_did_not_listen() -> None:
+    """It closed with something unread, of which the kernel tells first; what it took and gave away is not lost."""
+    ours, theirs = pair()
+    other = Channel(theirs)
+    ours.send(Fork(1, 7))
+    read, write = os.pipe()
+    other.send(Taken())
+    other.send(Parcel(0, "", 0.0, 0), write)
+    other.close()
+    os.close(write)
+    assert ours.receive() == (Taken(), [])
+    received = ours.receive()
+    assert received is not None and received[0] == Parcel(0, "", 0.0, 0)
+    with pytest.raises(EOFError):
+        ours.receive()
+    for each in (read, *received[1]):
+        os.close(each)
+    ours.close()
+
+
 @pytest.mark.parametrize("message", [
     Broken("s" * 500_000, "w" * 4096, 0, 1, "c" * 5000, 1.0, ["n" * 9000] * 300, 1.0, []),
     Broken("\U0001f40d" * 20_000, "\0" * 20_000, 0, 1, "", 1.0, [], 1.0, []),
