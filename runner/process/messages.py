@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import errno
 import json
 import os
 import select
@@ -23,6 +24,8 @@ from runner.errors import RunnerError
 _SIZE = 1 << 17
 """Bytes of the largest datagram that is read whole; the kernel's default buffers hold one of that size."""
 _DESCRIPTORS = 8
+_CROWDED = 0.005
+"""Seconds after which to try again where too many descriptors are on their way."""
 _TEXT, _ITEMS = 500, 20
 """To what a text (in characters) and a list are cut in a message that would otherwise be too large to be read."""
 
@@ -284,13 +287,10 @@ class Channel:
         while True:
             try:
                 self.sock.sendmsg([data], rights)
-            except BlockingIOError:
+            except OSError as error:
                 # Not by a timeout of the socket: two threads of a worker may be sending.
-                left = deadline - time.monotonic()
-                if left <= 0 or not _writable(self.sock, left):
+                if not self._may_send_again(error, deadline - time.monotonic()):
                     return False
-            except OSError:
-                return False
             else:
                 return True
 
@@ -311,6 +311,16 @@ class Channel:
                 os.close(descriptor)
             raise
         raise EOFError
+
+    def _may_send_again(self, error: OSError, left: float) -> bool:
+        if left <= 0:
+            return False
+        if error.errno == errno.ETOOMANYREFS:
+            # This user has as many descriptors on their way as one process may have open, unix(7). They are being
+            # read, but the kernel tells nobody when.
+            time.sleep(min(_CROWDED, left))
+            return True
+        return isinstance(error, BlockingIOError) and _writable(self.sock, left)
 
     def _read(self) -> tuple[bytes, list[tuple[int, int, bytes]]]:
         room = socket.CMSG_SPACE(_DESCRIPTORS * 4)

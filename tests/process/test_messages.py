@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any, get_type_hints
@@ -27,6 +29,7 @@ from runner.process.messages import (
     parse,
     serialize,
 )
+from tests.support.runner_process import environment
 
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=50)   # with lone surrogates, as file names have them
 VALUES: dict[Any, st.SearchStrategy[Any]] = {
@@ -176,6 +179,35 @@ def test_the_supervisor_waits_for_nobody() -> None:
     assert time.monotonic() - began < 2.0
     ours.close()
     theirs.close()
+
+
+CROWD = """
+import os, resource, threading
+from runner.process.messages import Channel, Parcel, pair
+if os.geteuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+ours, theirs = pair()
+write = os.pipe()[1]
+crowd = 0
+while crowd < 150 and ours.send(Parcel(0, "", 0.0, 0), write):
+    crowd += 1
+def read():
+    for _ in range(crowd):
+        os.close(other.receive()[1][0])
+other = Channel(theirs)
+threading.Timer(0.05, read).start()
+print(crowd, Channel(ours.sock).send(Parcel(0, "", 0.0, 0), write))
+"""
+
+
+def test_where_too_many_descriptors_are_on_their_way_a_worker_waits() -> None:
+    """The kernel allows a user as many as one process may have open. Who waits for nobody is told."""
+    done = subprocess.run([sys.executable, "-c", CROWD], env=environment(), capture_output=True, text=True, check=True,
+                          timeout=30)
+    crowd, sent = done.stdout.split()
+    assert (int(crowd) < 150, sent) == (True, "True")
 
 
 def test_a_channel_that_was_closed_here_has_ended() -> None:
