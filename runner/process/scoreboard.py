@@ -38,6 +38,7 @@ class Moment(IntEnum):
     """Positions of the monotonic seconds in a row, after the counters; 0.0 for "not"."""
 
     DEADLINE = 10
+    LEAVING = 11  # since when it takes nothing more
 
 
 class Row:

@@ -143,6 +143,7 @@ class _Worker:
         row.set(Counter.GENERATION, self._task.generation)
         row.set(Counter.INFLIGHT, 0)
         row.mark(Moment.DEADLINE, 0.0)
+        row.mark(Moment.LEAVING, 0.0)
         self._acceptor.listen()
         self._task.channel.send(messages.Ready(os.getpid()))
         await self._end
@@ -235,6 +236,7 @@ class _Worker:
         self.closing = self._gate.closing = last
         self.draining = True
         self._acceptor.pause()
+        self._note(Moment.LEAVING, self._loop.time())
         if reason:
             self._task.channel.send(messages.Retiring(reason))
         for connection in list(self._connections):
@@ -337,8 +339,11 @@ class _Worker:
             self._row.set(Counter.INFLIGHT, self._gate.inflight)
 
     def _note_deadline(self, deadline: float) -> None:
+        self._note(Moment.DEADLINE, deadline)
+
+    def _note(self, moment: Moment, when: float) -> None:
         if self._row.get(Counter.PID) == self._pid:
-            self._row.mark(Moment.DEADLINE, deadline)
+            self._row.mark(moment, when)
 
     def _show_failure(self, exchange: Exchange) -> None:
         """What answers where the application could not be imported."""

@@ -16,7 +16,7 @@ from itertools import islice
 from select import POLLERR, POLLHUP, POLLIN, POLLNVAL, poll
 
 from runner.front.connection import Connection
-from runner.process.scoreboard import Counter, Scoreboard
+from runner.process.scoreboard import Counter, Moment, Scoreboard
 from runner.request import Exchange
 
 Give = Callable[[Connection, bytes], object]
@@ -34,12 +34,13 @@ class Siblings:
         self._threads = threads
 
     def idle(self) -> int:
-        """How many have no request, or fewer than they have threads; older code does not count."""
+        """How many have no request, or fewer than they have threads; older code does not count, nor who leaves."""
         return sum(
             1 for row in self._rows
             if row.get(Counter.INFLIGHT) < self._threads
             and row.get(Counter.GENERATION) >= self._generation
             and row.get(Counter.PID) not in (0, self._pid)
+            and not row.when(Moment.LEAVING)
         )  # fmt: skip
 
 

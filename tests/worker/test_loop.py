@@ -17,6 +17,12 @@ from tests.support.project import edit
 from tests.support.stage import Stage, ended, generation, receive
 from tests.support.trouble import SOURCE, alive, until
 
+LARGE = """
+def main(environ, start_response):
+    start_response("200 OK", [("Content-Length", "20000000")])
+    return [bytes(20_000_000)]
+"""
+
 
 class Hired:
     """A worker that accepts."""
@@ -83,6 +89,25 @@ def test_who_is_not_the_newest_of_its_slot_is_silent(worker: Hired) -> None:
         waiting.reply()
     until("it is counted", lambda: worker.row.get(Counter.REQUESTS) == 1)
     assert worker.row.get(Counter.INFLIGHT) == 7
+
+
+def test_that_it_leaves_stands_on_the_scoreboard(project: Project, tmp_path: Path) -> None:
+    """Also while it has no request any more, and only sends; its successor takes again."""
+    with generation(project({"app.py": LARGE})) as stage:
+        worker = Hired(stage, tmp_path)
+        assert worker.row.when(Moment.LEAVING) == 0
+        with Conversation(worker.address) as slow:
+            slow.request("GET", "/")
+            until("it is answered", lambda: worker.row.get(Counter.REQUESTS) == 1)
+            worker.say(messages.Retire())
+            until("it says so", lambda: worker.row.when(Moment.LEAVING) > 0)
+            assert worker.row.get(Counter.INFLIGHT) == 0
+            _, successor = stage.fork(key=2)
+            stage.hear(messages.Ready, successor)
+            assert worker.row.when(Moment.LEAVING) == 0
+            assert len(slow.reply().body) == 20_000_000
+        successor.close()
+        worker.channel.close()
 
 
 def test_asked_to_retire_it_finishes_and_goes(worker: Hired) -> None:

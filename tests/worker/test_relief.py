@@ -12,7 +12,7 @@ import pytest
 import uvloop
 
 from runner.front.connection import Connection
-from runner.process.scoreboard import Counter, Scoreboard
+from runner.process.scoreboard import Counter, Moment, Scoreboard
 from runner.request import Exchange
 from runner.worker.relief import Relief, Siblings, crowded, waiting
 from tests.support.process import PATIENCE
@@ -95,6 +95,12 @@ def test_who_is_idle(board: Scoreboard, change: dict[tuple[int, Counter], int], 
     for (slot, counter), value in change.items():
         board.row(slot).set(counter, value)
     assert Siblings(board, 3, MINE, ME).idle() == idle
+
+
+def test_who_leaves_is_not_idle(board: Scoreboard) -> None:
+    """It may be long in sending its last answer, but takes nothing: what is given away would come back at once."""
+    board.row(1).mark(Moment.LEAVING, 12.5)
+    assert Siblings(board, 3, MINE, ME).idle() == 0
 
 
 def test_with_threads_who_has_one_free_is_idle(board: Scoreboard) -> None:
