@@ -264,8 +264,10 @@ class _Worker:
     def _take(self, parcel: messages.Parcel, descriptors: list[int]) -> None:
         """Another worker's connection is ours now; a request that nobody can answer is refused with the reason."""
         self._gate.refusal = parcel.refused
-        self._hand_over.take(parcel, descriptors, leaving=self.draining)
-        self._gate.refusal = ""
+        try:
+            self._hand_over.take(parcel, descriptors, leaving=self.draining)
+        finally:
+            self._gate.refusal = ""
         self._leave_if_idle()
 
     # ---- connections ----------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from runner.process import messages
 from runner.process.messages import Parcel, Taken
 from runner.process.scoreboard import Counter
 from tests.conftest import Project
-from tests.support.client import Conversation
+from tests.support.client import Conversation, fetch
 from tests.support.process import PATIENCE
 from tests.support.project import edit
 from tests.support.stage import ended, generation, receive
@@ -259,6 +259,13 @@ def test_what_nobody_can_have_is_refused_and_its_connection_kept(worker: Hired) 
         client.request("GET", "/pid")
         assert client.reply().status == 200
     assert worker.row.get(Counter.EXPIRED) == 1
+
+
+def test_a_refusal_that_fails_is_not_said_to_others(worker: Hired) -> None:
+    """It concerns one connection: here one of a listener that is not there."""
+    with hand(worker, Parcel(99, GET, time.monotonic(), 1, "too late")) as client:
+        assert client.ended()
+    assert fetch(worker.address, "/pid").status == 200
 
 
 def test_a_refusal_is_said_by_one_that_leaves_already(threaded: Hired) -> None:
