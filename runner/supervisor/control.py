@@ -16,6 +16,7 @@ import selectors
 import socket
 import stat
 import struct
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -29,6 +30,8 @@ _LINE = 1 << 20
 _BACKLOG = 128
 _CLIENTS = 16
 _PATIENCE = 10.0
+_STARVED = 0.1
+"""Seconds to look away when there is no descriptor left; the queue stays readable, so looking on would be a spin."""
 
 
 class Question(NamedTuple):
@@ -51,6 +54,7 @@ class Desk:
     def __init__(self, path: str) -> None:
         self.path = path
         self._clients: dict[socket.socket, bytes] = {}
+        self._away_until = 0.0
         self._selector: selectors.BaseSelector
         self._answer: Callable[[Question], None]
         try:
@@ -75,10 +79,24 @@ class Desk:
         self._selector, self._answer = selector, answer
         selector.register(self.sock, selectors.EVENT_READ, self._accept)
 
+    def next_look(self) -> float | None:
+        """When `look` has something to do (CLOCK_MONOTONIC)."""
+        return self._away_until or None
+
+    def look(self, now: float) -> None:
+        """Listen again, if that was given up for a while."""
+        if 0.0 < self._away_until <= now:
+            self._away_until = 0.0
+            self._selector.register(self.sock, selectors.EVENT_READ, self._accept)
+
     def _accept(self) -> None:
         try:
             client, _ = self.sock.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
         except OSError:
+            self._away_until = time.monotonic() + _STARVED
+            self._selector.unregister(self.sock)
             return
         client.setblocking(False)
         if peer_user(client) not in (os.geteuid(), 0):

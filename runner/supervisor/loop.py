@@ -92,6 +92,7 @@ class Supervisor:
                 self._courier.carry(time.monotonic())
                 for key, _ in self._selector.select(self._patience()):
                     key.data()
+                self._desk.look(time.monotonic())
                 self._overdue.look(self._settings.timeout)
                 if self._idle.over(self._settings.idle_exit, self._roster.wanted, time.monotonic()):
                     self._stop("idle", fast=False)
@@ -113,6 +114,7 @@ class Supervisor:
         moments = (
             self._roster.next_deadline(now),
             self._courier.next_deadline(now),
+            self._desk.next_look(),
             self._overdue.next_look(self._settings.timeout, now),
             self._idle.next_look(self._settings.idle_exit, now),
         )

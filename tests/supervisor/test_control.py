@@ -2,11 +2,13 @@
 
 import json
 import os
+import resource
 import selectors
 import socket
 import stat
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -139,6 +141,46 @@ def test_the_kernel_says_who_is_there() -> None:
     assert peer_user(ours) == os.geteuid()
     ours.close()
     theirs.close()
+
+
+def test_without_a_descriptor_left_it_looks_away_for_a_while(sockets: Path) -> None:
+    """Who asks waits in the queue, which is readable all the time; then he is answered."""
+    selector = selectors.DefaultSelector()
+    desk = Desk(str(sockets / "c"))
+    desk.attend(selector, lambda question: question.answer({"asked": question.command}))
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(str(sockets / "c"))
+    client.sendall(b'{"command": "status"}\n')
+    with none_left():
+        ((key, _),) = selector.select(5)
+        key.data()
+        assert selector.select(0) == []
+        moment = desk.next_look()
+        assert moment is not None
+        desk.look(moment - 0.01)
+        assert selector.select(0) == []
+    desk.look(moment)
+    assert desk.next_look() is None
+    for _ in range(2):
+        ((key, _),) = selector.select(5)
+        key.data()
+    assert json.loads(client.recv(1000)) == {"asked": {"command": "status"}}
+    client.close()
+    desk.close()
+    selector.close()
+
+
+@contextmanager
+def none_left() -> Iterator[None]:
+    """No descriptor can be had."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    next_one = os.dup(0)
+    os.close(next_one)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_one, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 # ---- the place -------------------------------------------------------------------------------------------------
