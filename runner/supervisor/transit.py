@@ -4,8 +4,8 @@ A worker gives away what it cannot or must not answer (worker/hand_over.py). Wha
 
     a request   its head was read; it may be answered by a generation newer than the one that gave it away and that is
                 fresh, or was known to be so after the request had begun (good_until), for then no save lies between
-    at rest     nothing was asked on it yet; any worker may have it, an idle one first, then that of its own slot,
-                which keeps the connections spread over the workers as they were
+    at rest     nothing was asked on it yet, or what was read is for anybody; any worker may have it, an idle one first,
+                then that of its own slot, which keeps the connections spread over the workers as they were
 
 Laws: pure: no clock, no descriptor is touched. Nothing is ever with two workers: what was sent and not yet taken comes
 back only when its receiver is gone. Oldest first. Bounded in number, and each waits at most *patience* seconds; what is
@@ -41,6 +41,10 @@ class Item:
     slot: int
     refused: str = ""
     unable: set[int] = field(default_factory=set)
+
+    def asked(self) -> bool:
+        """Something of a request was read, so there is somebody who waits for an answer, if only a refusal."""
+        return bool(self.parcel.held or self.parcel.unread or self.parcel.beside)
 
 
 class Taker(NamedTuple):
@@ -158,7 +162,7 @@ class Transit:
         self, item: Item, now: float, takers: list[Taker], anybody: list[int], stopping: bool
     ) -> Deliver | Drop | None:
         held = item.parcel.held
-        if not held and (stopping or item.refused):
+        if not item.asked() and (stopping or item.refused):
             return Drop(item)
         if stopping:
             item.refused = item.refused or STOPPING

@@ -306,6 +306,19 @@ def test_at_the_end_requests_are_refused_and_connections_closed() -> None:
     assert item.refused == STOPPING
 
 
+@pytest.mark.parametrize("parcel", [
+    Parcel(0, "GET / HTTP/1.1\r\n\r\n", 0.0, 0), Parcel(0, "", 0.0, 0, beside=True), Parcel(0, "GE", 0.0, 0),
+])
+@pytest.mark.parametrize("why", [STOPPING, FULL])
+def test_what_was_read_of_a_request_is_refused_not_lost(parcel: Parcel, why: str) -> None:
+    """Also if anybody might have answered it: where something waited behind a slow call, say."""
+    item = Item(parcel, [3], 1, 0)
+    transit = Transit(30.0, most=0 if why is FULL else 9)
+    transit.note_given(item)
+    assert transit.decide(NOW, [taker()], [2], stopping=why is STOPPING) == [Deliver(2, item)]
+    assert item.refused == why
+
+
 def test_at_the_end_with_nobody_left_all_are_closed() -> None:
     """Nobody could say anything."""
     items = [request(), at_rest()]

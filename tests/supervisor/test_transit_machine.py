@@ -76,11 +76,13 @@ class Way(RuleBasedStateMachine):
 
     # ---- connections --------------------------------------------------------------------------------------
 
-    @rule(data=st.data(), asked=st.booleans(), ago=st.sampled_from([0.0, 1.0, 31.0]))
-    def gives(self, data: Any, asked: bool, ago: float) -> None:
-        """A worker gives one away, with a request or at rest."""
+    @rule(
+        data=st.data(), asked=st.booleans(), ago=st.sampled_from([0.0, 1.0, 31.0]), unread=st.sampled_from(["", "GE"])
+    )
+    def gives(self, data: Any, asked: bool, ago: float, unread: str) -> None:
+        """A worker gives one away, with a request or at rest, perhaps with the beginning of one."""
         giver = self.takers[self.anybody(data)]
-        parcel = Parcel(0, "", self.now - ago, giver.generation) if asked else Parcel(0, "", 0.0, 0)
+        parcel = Parcel(0, "", self.now - ago, giver.generation) if asked else Parcel(0, unread, 0.0, 0)
         item = Item(parcel, [], giver.key, giver.slot)
         self.transit.note_given(item)
         self.waiting.append(item)
@@ -116,7 +118,7 @@ class Way(RuleBasedStateMachine):
             else:
                 item = order.item
                 nobody = all(each.key in item.unable for each in able)
-                assert self.stopping or (item.refused and (item.unable or not item.parcel.held)) or nobody
+                assert self.stopping or (item.refused and (item.unable or not item.asked())) or nobody
                 self.left.append(order.item)
         for item in self.waiting:
             assert not item.refused
@@ -128,7 +130,7 @@ class Way(RuleBasedStateMachine):
         """What is sent is sent to who may have it, or to anybody with the reason why nobody may."""
         held, after, who = item.parcel.held, item.parcel.after, self.takers[key]
         if item.refused:
-            assert held
+            assert item.asked()
         else:
             assert not self.stopping
             assert key not in self.leaving
