@@ -10,11 +10,14 @@ from __future__ import annotations
 import array
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import select
 import signal
 import socket
+import struct
+import termios
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple, get_args
@@ -293,6 +296,15 @@ class Channel:
                     return False
             else:
                 return True
+
+    def laden(self) -> bool:
+        """Half of what may lie unread at the other end lies there: what can wait should, to leave room for orders."""
+        try:
+            lying = struct.unpack("i", fcntl.ioctl(self.sock, termios.TIOCOUTQ, bytes(4)))[0]
+        except (OSError, ValueError):
+            # No Linux; or closed here, which sending will tell.
+            return False
+        return bool(lying > self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2)
 
     def receive(self) -> tuple[Message, list[int]] | None:
         """The next message and its descriptors, None if there is none now. Raises EOFError: the other end is gone."""

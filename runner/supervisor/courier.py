@@ -91,12 +91,14 @@ class Courier:
             _close(item.descriptors)
 
     def _send(self, order: Deliver) -> bool:
-        item = order.item
+        item, channel = order.item, self._crew.hands[order.key].channel
+        if channel.laden():
+            return False
         if item.refused:
             self._log.once_a_minute("refused", f"a request was refused with 503: {item.refused}")
         # That fails if its receiver is about to be gone, or in a long call while much was sent to it.
         parcel = item.parcel._replace(refused=item.refused)
-        return self._crew.hands[order.key].channel.send(parcel, *item.descriptors)
+        return channel.send(parcel, *item.descriptors)
 
 
 def room(limit: int) -> int:

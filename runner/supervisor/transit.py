@@ -9,7 +9,7 @@ A worker gives away what it cannot or must not answer (worker/hand_over.py). Wha
 
 Laws: pure: no clock, no descriptor is touched. Nothing is ever with two workers: what was sent and not yet taken comes
 back only when its receiver is gone. Oldest first. Bounded in number, and each waits at most *patience* seconds; what is
-refused goes to any worker there is, to say so (503). Start at Transit.decide.
+refused goes to any worker there is, an idle one first, to say so (503). Start at Transit.decide.
 """
 
 from __future__ import annotations
@@ -176,10 +176,15 @@ class Transit:
             nobody = not held and item.unable.issuperset(taker.key for taker in takers)
             return Drop(item) if nobody and takers else None
         willing = [key for key in anybody if key not in item.unable]
-        return Deliver(willing[0], item) if willing else Drop(item) if stopping or anybody else None
+        if not willing:
+            return Drop(item) if stopping or anybody else None
+        # At the end nothing else comes, and what is not with a worker by then is told nothing.
+        free = willing if stopping else [key for key in willing if self._has_room(key)]
+        idle = {taker.key for taker in takers if not taker.busy}
+        return Deliver(min(free, key=lambda key: (key not in idle, *self._load(key))), item) if free else None
 
     def _may(self, taker: Taker, item: Item) -> bool:
-        if taker.key in item.unable or len(self.sent.get(taker.key, ())) >= WINDOW:
+        if taker.key in item.unable or not self._has_room(taker.key):
             return False
         held, after = item.parcel.held, item.parcel.after
         newer = taker.generation > after or taker.kept
@@ -189,8 +194,13 @@ class Transit:
         """The lowest is the best; who gave it away is the last resort."""
         gave = taker.key == item.giver
         at_home = not item.parcel.held and taker.slot == item.slot
-        waiting = len(self.sent.get(taker.key, ()))
-        return gave, -taker.generation, taker.busy, -at_home, waiting, self._delivered.get(taker.key, 0)
+        return gave, -taker.generation, taker.busy, -at_home, *self._load(taker.key)
+
+    def _has_room(self, key: int) -> bool:
+        return len(self.sent.get(key, ())) < WINDOW
+
+    def _load(self, key: int) -> tuple[int, int]:
+        return len(self.sent.get(key, ())), self._delivered.get(key, 0)
 
 
 def takers(roster: Roster, scoreboard: Scoreboard) -> list[Taker]:

@@ -210,6 +210,24 @@ def test_where_too_many_descriptors_are_on_their_way_a_worker_waits() -> None:
     assert (int(crowd) < 150, sent) == (True, "True")
 
 
+@pytest.mark.parametrize("parcel", [Parcel(0, "\xff" * 8192, 1.0, 1), Parcel(0, "", 0.0, 0)], ids=["large", "small"])
+def test_a_laden_channel_has_room_for_orders(parcel: Parcel) -> None:
+    """Parcels are sent until it is; then it takes dozens of orders still, and is as before when all is read."""
+    ours, theirs = pair()
+    other = Channel(theirs)
+    sent = 0
+    while not ours.laden():
+        assert ours.send(parcel)
+        sent += 1
+    assert all(ours.send(Retire()) for _ in range(40))
+    received = [other.receive() for _ in range(sent + 40)]
+    assert received[-1] == (Retire(), [])
+    assert not ours.laden()
+    other.close()
+    ours.close()
+    assert not ours.laden()
+
+
 def test_a_channel_that_was_closed_here_has_ended() -> None:
     """For whoever holds it still."""
     ours, theirs = pair()

@@ -230,6 +230,18 @@ def test_a_connection_that_did_not_come_through_is_told_in_the_log(office: Offic
     assert "raise the limit of open files" in office.said[0]
 
 
+def test_a_worker_that_reads_nothing_can_be_given_orders(office: Office) -> None:
+    """Parcels leave room for them, the largest, too: what was not sent waits here."""
+    office.lose(3)
+    clients = [office.give(Parcel(0, "\xff" * 8192, NOW, 1)) for _ in range(WINDOW)]
+    office.courier.carry(NOW)
+    assert all(office.hands[2].channel.send(order) for order in (messages.Retire(), messages.Keep()))
+    while not isinstance((received := cast(Any, office.ends[2].receive()))[0], messages.Retire):
+        os.close(received[1][0])
+    for client in clients:
+        client.close()
+
+
 def test_a_worker_that_reads_nothing_loses_nothing(office: Office) -> None:
     """More is sent than its channel holds: each connection arrives once, there or elsewhere, when it reads again."""
     office.lose(3)

@@ -196,6 +196,30 @@ def test_who_could_not_take_a_request_is_not_asked_for_it_again() -> None:
     assert deliveries(transit, taker(2), taker(3, busy=True)) == [(3, item)]
 
 
+@pytest.mark.parametrize(("able", "keys"), [
+    ([taker(1, busy=True), taker(2)], [2, 2, 2]),
+    ([taker(1, busy=True), taker(2), taker(3)], [2, 3, 2]),
+    ([taker(1, busy=True), taker(2, busy=True)], [1, 2, 1]),
+    ([taker(2, 1, answers=False)], [2, 2, 2]),
+    ([taker(2, busy=True)], [1, 2, 1]),
+])  # fmt: skip
+def test_a_refusal_is_said_by_who_is_idle(able: list[Taker], keys: list[int]) -> None:
+    """Behind a call it would wait for that call; who leaves, as the first one here, is mostly inside one."""
+    transit = holding(*(request(after=9) for _ in keys))
+    orders = transit.decide(NOW + 31, able, sorted({1, *(each.key for each in able)}), stopping=False)
+    assert [order.key for order in orders if isinstance(order, Deliver)] == keys
+
+
+def test_refusals_keep_to_the_window_but_at_the_end() -> None:
+    """What waits here can go to who is free first. At the end a worker reads no further than its order to leave."""
+    transit = holding(*(request(after=9) for _ in range(2 * WINDOW + 3)))
+    assert len(transit.decide(NOW + 31, [taker(2)], [2], stopping=False)) == WINDOW
+    assert transit.decide(NOW + 31, [taker(2)], [2], stopping=False) == []
+    transit.note_taken(2, whole=True)
+    assert len(transit.decide(NOW + 31, [taker(2)], [2], stopping=False)) == 1
+    assert len(transit.decide(NOW + 31, [taker(2)], [2], stopping=True)) == WINDOW + 2
+
+
 def test_a_refusal_that_nobody_can_take_is_a_close() -> None:
     """Each is asked once."""
     item = request()

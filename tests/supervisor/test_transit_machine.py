@@ -121,8 +121,10 @@ class Way(RuleBasedStateMachine):
                 assert self.stopping or (item.refused and (item.unable or not item.asked())) or nobody
                 self.left.append(order.item)
         for item in self.waiting:
-            assert not item.refused
-            assert not item.parcel.held or self.now < item.parcel.held + PATIENCE
+            willing = [key for key in self.takers if key not in item.unable]
+            if not willing or any(len(self.unread[key]) < WINDOW for key in willing):
+                assert not item.refused
+                assert not item.parcel.held or self.now < item.parcel.held + PATIENCE
         self.transit.note_unsent(unsent)
         self.waiting += [order.item for order in unsent]
 
