@@ -23,6 +23,8 @@ _SPARE = 128
 _MOST = 10_000
 """Descriptors that may be open for others, however many the system allows (a service may have been given a billion):
 all that waits is looked at whenever something happens, at 2 µs each, and who came later would wait in vain."""
+_AGAIN = 0.05
+"""Seconds after which to try again what could not be sent; nobody tells when it can."""
 
 
 class Courier:
@@ -35,6 +37,7 @@ class Courier:
         self._roster = roster
         self._scoreboard = scoreboard
         self._log = log
+        self._again = 0.0
 
     def __len__(self) -> int:
         return len(self._transit)
@@ -67,10 +70,12 @@ class Courier:
 
     def next_deadline(self, now: float) -> float | None:
         """When `carry` could have something to do if nothing else happens."""
-        return self._transit.next_deadline(now)
+        moments = (self._transit.next_deadline(now), self._again or None)
+        return min((moment for moment in moments if moment is not None), default=None)
 
     def carry(self, now: float) -> None:
         """Send what somebody may have, close what nobody will."""
+        self._again = 0.0
         if not self._transit.waiting:
             return
         anybody = [worker.key for worker in self._roster.workers.values() if worker.ready and not worker.killed]
@@ -84,6 +89,8 @@ class Courier:
             elif not self._send(order):
                 unsent.append(order)
         self._transit.note_unsent(unsent)
+        if unsent:
+            self._again = now + _AGAIN
 
     def close(self) -> None:
         """The end: nobody is left to answer."""

@@ -194,6 +194,23 @@ def test_a_request_nobody_may_have_waits_and_is_then_sent_with_the_reason(office
     assert speaks(client, connection)
 
 
+def test_what_could_not_be_sent_is_tried_again_soon(office: Office) -> None:
+    """Nobody says a word when it could be; here a connection at rest, for which there is no deadline."""
+    office.lose(3)
+    while not office.hands[2].channel.laden():
+        office.hands[2].channel.send(messages.Reopen())
+    client = office.give()
+    office.lose(1)
+    office.courier.carry(NOW)
+    moment = office.courier.next_deadline(NOW)
+    assert moment is not None and NOW < moment < NOW + 1
+    while office.ends[2].receive() is not None:
+        pass
+    office.courier.carry(moment)
+    assert speaks(client, office.receive(2)[1][0])
+    assert office.courier.next_deadline(moment) is None
+
+
 def test_another_patience_counts_for_those_that_wait(office: Office) -> None:
     """The settings were read again."""
     with office.give(Parcel(0, "GET", NOW, 2), giver=2):
