@@ -14,6 +14,7 @@ import ctypes
 import grp
 import os
 import pwd
+import resource
 import signal
 import subprocess
 import sys
@@ -35,6 +36,8 @@ generation.main()
 the application's directory is put first on sys.path when ours are there."""
 
 _PDEATHSIG = 1
+_LIMITS = resource.getrlimit(resource.RLIMIT_NOFILE)
+"""How many open files this process was allowed when it began, and how many it may allow itself."""
 
 GROUP = (
     signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN,
@@ -54,9 +57,26 @@ def start(descriptors: Iterable[int], control: int) -> subprocess.Popen[bytes]:
     # Blocked until the new process has its handlers: a Ctrl-C while it begins must not end it with a traceback.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP)
     try:
-        return subprocess.Popen(arguments, stdin=subprocess.DEVNULL, pass_fds=[control, *descriptors])
+        popen = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, pass_fds=[control, *descriptors])
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    # Not lowered here and raised again: what is open already could leave no number below for Popen's own pipe.
+    _limit_files(popen.pid)
+    return popen
+
+
+def allow_all_files() -> None:
+    """Allow this process as many open files as it may have; what it starts is allowed what it was itself, before."""
+    if hasattr(resource, "prlimit"):
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (_LIMITS[1], _LIMITS[1]))
+
+
+def _limit_files(pid: int) -> None:
+    """Before it is told what to import: the application is not to find a limit that is not its own."""
+    if hasattr(resource, "prlimit"):
+        with contextlib.suppress(OSError):
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, _LIMITS)
 
 
 def leave_signals_to(parent: int) -> None:

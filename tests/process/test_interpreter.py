@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -141,3 +142,30 @@ def test_the_parent_s_own_signals_are_as_before() -> None:
     with pytest.raises(ValueError):
         interpreter.start([-5], -6)
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+
+
+# ---- open files -------------------------------------------------------------------------------------------------
+
+ALLOW = """
+import resource, socket, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (99, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+from runner.process import interpreter
+print(*resource.getrlimit(resource.RLIMIT_NOFILE), flush=True)
+interpreter.allow_all_files()
+print(*resource.getrlimit(resource.RLIMIT_NOFILE), flush=True)
+TOLD = "import resource, socket, sys; socket.socket(fileno=int(sys.argv[1])).recv(1);" \\
+    "print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
+interpreter.command = lambda *words: [sys.executable, "-c", TOLD, *words]
+ours, theirs = socket.socketpair()
+popen = interpreter.start([], theirs.fileno())
+ours.send(b"x")
+popen.wait()
+"""
+
+
+def test_what_is_started_may_open_as_many_files_as_we_might_before() -> None:
+    """When it is told what to do, at the latest. We take all that there are."""
+    done = subprocess.run([sys.executable, "-c", ALLOW], env=environment(), capture_output=True, text=True, check=True,
+                          timeout=30)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    assert done.stdout.splitlines() == [f"99 {most}", f"{most} {most}", f"99 {most}"]
