@@ -13,6 +13,7 @@ submodules. Start at Trees.wait.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -59,17 +60,15 @@ class Trees:
         return True
 
     def restart(self) -> None:
-        """What is read from now on is what counts."""
+        """What is read from now on is what counts; said when this object is made, too."""
         self._since = time.time_ns() - _TICK
 
     def worked(self) -> bool:
-        """Since this object was made, or `restart`, git has begun, or ended, to change one of them: half of it may have been read."""
+        """Since `restart` git has begun, or ended, to change one of them: half of it may have been read."""
         for path in (os.path.join(place, name) for place in self.places for name in ("index", "index.lock")):
-            try:
+            with contextlib.suppress(OSError):
                 if os.stat(path).st_ctime_ns >= self._since:
                     return True
-            except OSError:
-                pass
         return False
 
     def _find(self, directory: str) -> None:

@@ -156,12 +156,13 @@ class Birth:
         if fork_safety.culprit(self._attempt.before) or fork_safety.children() - self.copies:
             return
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        noted = os.fstat(self.begin.journal).st_size
         gc.freeze()
         with contextlib.suppress(OSError):
             copy = os.fork()
             if not copy:
                 ours.close()
-                self._wait(Channel(theirs), name)
+                self._wait(Channel(theirs), name, noted)
                 return
             self.copies.add(copy)
             self.channel.send(messages.Paused(name, self.recorder.count), ours.fileno())
@@ -170,12 +171,11 @@ class Birth:
         ours.close()
         theirs.close()
 
-    def _wait(self, channel: Channel, name: str) -> None:
-        """The copy's side: it waits, perhaps for ever. Returns when it is to go on."""
+    def _wait(self, channel: Channel, name: str, size: int) -> None:
+        """The copy's side: it waits, perhaps for ever. Returns when it is to go on. *size*: bytes in the journal."""
         set_title(f"checkpoint before {name}" if name else "zygote", self.settings.target)
         self.channel.close()
         journal = self.begin.journal
-        size = os.fstat(journal).st_size
         self.copies = set()
         told = pause(channel, self._renew, self.watch.inputs.unhashed)
         order, (line, noted) = told.message, told.descriptors

@@ -1,34 +1,22 @@
 """What the processes say to each other: one NamedTuple a message, one datagram each, descriptors alongside.
 
 Laws: a message that is not in MESSAGES is an error, never ignored; end of file on a channel means that the process at
-the other end is gone, which the kernel says for it even after kill -9. Sequenced packets keep message boundaries,
-unix(7).
+the other end is gone, which the kernel says for it even after kill -9. How they travel: packets.py.
 """
 
 from __future__ import annotations
 
-import array
 import contextlib
-import errno
-import fcntl
 import json
 import os
-import select
 import signal
 import socket
-import struct
-import termios
-import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple, get_args
 
 from runner.errors import RunnerError
+from runner.process import packets
 
-_SIZE = 1 << 17
-"""Bytes of the largest datagram that is read whole; the kernel's default buffers hold one of that size."""
-_DESCRIPTORS = 8
-_CROWDED = 0.005
-"""Seconds after which to try again where too many descriptors are on their way."""
 _TEXT, _ITEMS = 500, 20
 """To what a text (in characters) and a list are cut in a message that would otherwise be too large to be read."""
 
@@ -252,7 +240,7 @@ MESSAGES: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Messa
 def serialize(message: Message) -> bytes:
     """One datagram. What is told may be cut if it is enormous; what is ordered (Begin) never is."""
     data = _encode(message)
-    if len(data) <= _SIZE or isinstance(message, Begin):
+    if len(data) <= packets.SIZE or isinstance(message, Begin):
         return data
     return _encode(type(message)(*map(_cut, message)))
 
@@ -284,64 +272,24 @@ class Channel:
 
     def send(self, message: Message, *descriptors: int) -> bool:
         """Send; False if the other end is gone, or has read nothing for so long that it might as well be."""
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
-        data = serialize(message)
-        deadline = time.monotonic() + self._patience
-        while True:
-            try:
-                self.sock.sendmsg([data], rights)
-            except OSError as error:
-                # Not by a timeout of the socket: two threads of a worker may be sending.
-                if not self._may_send_again(error, deadline - time.monotonic()):
-                    return False
-            else:
-                return True
+        return packets.send(self.sock, serialize(message), descriptors, self._patience)
 
     def laden(self) -> bool:
         """Half of what may lie unread at the other end lies there: what can wait should, to leave room for orders."""
-        try:
-            lying = struct.unpack("i", fcntl.ioctl(self.sock, termios.TIOCOUTQ, bytes(4)))[0]
-        except (OSError, ValueError):
-            # No Linux; or closed here, which sending will tell.
-            return False
-        return bool(lying > self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2)
+        return packets.laden(self.sock)
 
     def receive(self) -> tuple[Message, list[int]] | None:
         """The next message and its descriptors, None if there is none now. Raises EOFError: the other end is gone."""
-        try:
-            data, ancillary = self._read()
-        except (BlockingIOError, InterruptedError):
+        received = packets.receive(self.sock)
+        if received is None:
             return None
-        except OSError as error:
-            raise EOFError from error
-        descriptors = _descriptors(ancillary)
+        data, descriptors = received
         try:
-            if data:
-                return parse(data), descriptors
+            return parse(data), descriptors
         except RunnerError:
             for descriptor in descriptors:
                 os.close(descriptor)
             raise
-        raise EOFError
-
-    def _may_send_again(self, error: OSError, left: float) -> bool:
-        if left <= 0:
-            return False
-        if error.errno == errno.ETOOMANYREFS:
-            # This user has as many descriptors on their way as one process may have open, unix(7). They are being
-            # read, but the kernel tells nobody when.
-            time.sleep(min(_CROWDED, left))
-            return True
-        return isinstance(error, BlockingIOError) and _writable(self.sock, left)
-
-    def _read(self) -> tuple[bytes, list[tuple[int, int, bytes]]]:
-        room = socket.CMSG_SPACE(_DESCRIPTORS * 4)
-        try:
-            data, ancillary, _, _ = self.sock.recvmsg(_SIZE, room, socket.MSG_CMSG_CLOEXEC)
-        except ConnectionResetError:
-            # The other end closed with something of ours unread, unix(7). That is said once, before its last words.
-            data, ancillary, _, _ = self.sock.recvmsg(_SIZE, room, socket.MSG_CMSG_CLOEXEC)
-        return data, ancillary
 
     def close(self) -> None:
         """Close this end; the other one reads end of file."""
@@ -355,12 +303,6 @@ def pair() -> tuple[Channel, socket.socket]:
     return Channel(ours, 0.0), theirs
 
 
-def _writable(sock: socket.socket, timeout: float) -> bool:
-    poll = select.poll()
-    poll.register(sock, select.POLLOUT)
-    return bool(poll.poll(timeout * 1000))
-
-
 def _encode(message: Message) -> bytes:
     return json.dumps([type(message).__name__, *message], separators=(",", ":")).encode()
 
@@ -372,11 +314,3 @@ def _cut(value: Any) -> Any:
         case list():
             return [_cut(item) for item in value[:_ITEMS]]
     return value
-
-
-def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
-    found = array.array("i")
-    for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            found.frombytes(data[: len(data) - len(data) % found.itemsize])
-    return list(found)

@@ -91,7 +91,10 @@ class Crew:
             self.standby.drop(station.checkpoint)
 
     def fork(self, key: int, number: int, slot: int, hear: HearWorker, gone: Callable[[Hand], None]) -> None:
-        """Have generation *number* fork the worker of *slot*. If it cannot, the worker is gone at once."""
+        """Have generation *number* fork the worker of *slot*. If it cannot, the worker is gone at once.
+
+        Raises OSError if there is no descriptor to be had.
+        """
         ours, theirs = messages.pair()
         station = self.stations.get(number)
         if station is not None:
@@ -161,6 +164,10 @@ class Crew:
     def hand_of(self, pid: int) -> Hand | None:
         """The worker that is process *pid*."""
         return next((hand for hand in self.hands.values() if hand.pid == pid), None)
+
+    def order(self, channel: Channel, order: Message) -> None:
+        """Have it carried out by the process at the other end, as soon as that listens."""
+        self._switchboard.send(channel, order)
 
     def finish(self, channel: Channel) -> None:
         """The process at the other end has ended, even if a child of it still holds that end open."""

@@ -50,11 +50,11 @@ class Deeds:
             case orders.ForkWorker(number, slot, solo):
                 self._fork(number, slot, solo=solo)
             case orders.RetireWorker(key):
-                self._crew.hands[key].channel.send(messages.Retire(last=self._roster.stopping))
+                self._crew.order(self._crew.hands[key].channel, messages.Retire(last=self._roster.stopping))
             case orders.KillWorker(key, reason):
                 self.kill(self._crew.hands[key], reason)
             case orders.RetireGeneration(number) if number in self._crew.stations:
-                self._crew.stations[number].channel.send(messages.Retire())
+                self._crew.order(self._crew.stations[number].channel, messages.Retire())
             case orders.KillGeneration(number) if number in self._crew.stations:
                 self._crew.stations[number].kill()
             case orders.KeepGeneration(number):
@@ -82,18 +82,19 @@ class Deeds:
 
     def _fork(self, number: int, slot: int, *, solo: bool) -> None:
         key = self._roster.note_forking(number, slot, time.monotonic())
-        if not solo:
-            self._crew.fork(key, number, slot, self._inbox.hear_worker, self._inbox.lost)
-            return
+        hear, lost = self._inbox.hear_worker, self._inbox.lost
         try:
-            self._crew.start_alone(key, number, slot, self.settings, self._inbox.hear_worker, self._inbox.lost)
+            if solo:
+                self._crew.start_alone(key, number, slot, self.settings, hear, lost)
+            else:
+                self._crew.fork(key, number, slot, hear, lost)
         except OSError as error:
             self._chronicle.unstarted(f"worker {slot}", error)
             self._roster.note_worker_gone(key, time.monotonic())
 
     def _keep(self, number: int) -> None:
         if number in self._crew.stations:
-            self._crew.stations[number].channel.send(messages.Keep())
+            self._crew.order(self._crew.stations[number].channel, messages.Keep())
         for worker in self._roster.workers.values():
             if worker.generation == number and worker.key in self._crew.hands:
-                self._crew.hands[worker.key].channel.send(messages.Keep())
+                self._crew.order(self._crew.hands[worker.key].channel, messages.Keep())

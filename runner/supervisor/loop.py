@@ -135,7 +135,7 @@ class Supervisor:
                 self._reload("SIGHUP")
             case signal.SIGUSR1:
                 for hand in self._crew.hands.values():
-                    hand.channel.send(messages.Reopen())
+                    self._crew.order(hand.channel, messages.Reopen())
             case signal.SIGTTIN | signal.SIGTTOU:
                 self._roster.note_scale(1 if number is signal.SIGTTIN else -1)
                 self._log.info(f"{number.name}: {self._roster.wanted} workers wanted")
@@ -151,7 +151,7 @@ class Supervisor:
             self._courier.carry(time.monotonic())
             # Also to those that leave already: nobody comes after them now.
             for hand in self._crew.hands.values():
-                hand.channel.send(messages.Retire(last=True))
+                self._crew.order(hand.channel, messages.Retire(last=True))
 
     def _reload(self, who: str) -> None:
         self._chronicle.note_request(who)

@@ -1,6 +1,7 @@
 """The process that answers: forked from its generation, one event loop.
 
     loop        accept, read, fresh?, call, answer; orders are obeyed between calls
+    event_loop  whose: uvloop if it is installed
     acceptor    when it takes a connection, and when it leaves it to others
     fronts      which front speaks at which listener
     hand_over   connections given to another worker, and taken from one

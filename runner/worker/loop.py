@@ -39,6 +39,7 @@ from runner.process.scoreboard import Counter, Moment, Scoreboard
 from runner.process.titles import set_title
 from runner.request import Exchange, Request
 from runner.settings import Settings
+from runner.worker import event_loop
 from runner.worker.acceptor import Acceptor
 from runner.worker.access_log import AccessLog
 from runner.worker.fronts import Place, open_places
@@ -82,7 +83,7 @@ def run(task: Task) -> NoReturn:
     """Be a worker until told to leave, then end the process as a normal end of Python would."""
     status = 0
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=event_loop.factory()) as runner:
             runner.run(_Worker(task).live())
     except BaseException as error:
         Log(f"worker {task.slot}", task.settings.log_level, task.settings.log_format).error(
@@ -352,12 +353,3 @@ class _Worker:
         failure = self._task.failure
         assert failure is not None
         exchange.answer(failure.answer(exchange.request.variables, debug=self._settings.debug, importing=True))
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        import uvloop  # the one optional import: an extra, and only workers want it
-    except ImportError:
-        return asyncio.new_event_loop
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory

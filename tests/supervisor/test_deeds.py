@@ -23,7 +23,7 @@ class Stand:
         self.settings = Settings()
         self.roster = Roster(wanted=2, grace=30.0)
         self.roster.enter(0.0)
-        channel = SimpleNamespace(send=lambda message: self.done.append(message))
+        channel = object()
         hand = SimpleNamespace(key=1, slot=0, pid=4711, channel=channel, killed=False)
         kill = lambda: self.done.append("killed")  # noqa: E731
         self.hands = {1: hand}
@@ -51,6 +51,14 @@ class Stand:
     def look_out(self, number: int, *_: object) -> None:
         """See Crew."""
         self._try("look out", number)
+
+    def order(self, _: object, order: object) -> None:
+        """See Crew."""
+        self.done.append(order)
+
+    def withdraw(self, station: Any) -> None:
+        """See Crew."""
+        self.done.append(("withdraw", station.number))
 
     def killed(self, slot: int, pid: int, reason: str) -> None:
         """See Chronicle."""
@@ -124,7 +132,16 @@ def test_without_reload_nobody_looks_out() -> None:
     assert stand.done == []
 
 
-@pytest.mark.parametrize("order", [orders.Start(1), orders.ForkWorker(1, 0, solo=True)])
+def test_a_checkpoint_that_is_of_no_use_is_no_failure() -> None:
+    """The same generation is started from somewhere else, with what is known of it."""
+    stand = Stand()
+    stand.deeds.start_elsewhere(cast("Any", SimpleNamespace(number=1, voids=2)))
+    assert stand.done == [("withdraw", 1), ("start", orders.Start(1, voids=2), "")]
+
+
+@pytest.mark.parametrize("order", [
+    orders.Start(1), orders.ForkWorker(1, 0, solo=True), orders.ForkWorker(1, 0, solo=False),
+])
 def test_no_process_is_to_be_had(order: orders.Order) -> None:
     """It is told, and the roster tries again later."""
     stand = Stand(BlockingIOError(11, "Resource temporarily unavailable"))

@@ -92,6 +92,36 @@ def test_a_line_that_is_left_is_heard_no_more(
     assert (line.heard, line.ends) == ([], 0)
 
 
+def test_an_order_is_sent_when_there_is_room(
+    selector: selectors.BaseSelector, switchboard: Switchboard, line: Line
+) -> None:
+    """In order, though the channel was full; then nobody looks for room any more."""
+    fill = messages.Stale(["x" * 1000])
+    count = 0
+    while line.channel.send(fill):
+        count += 1
+    for last in (False, True):
+        switchboard.send(line.channel, messages.Retire(last))
+    received: list[Message] = []
+    while (found := line.theirs.receive()) is not None or len(received) < count + 2:
+        turn(selector)
+        if found is not None:
+            received.append(found[0])
+    assert received[count:] == [messages.Retire(False), messages.Retire(True)]
+    assert not [key for key, events in selector.select(0) if events & selectors.EVENT_WRITE]
+
+
+def test_who_is_gone_gets_no_orders(
+    selector: selectors.BaseSelector, switchboard: Switchboard, line: Line
+) -> None:
+    """Nor does anybody wait for it."""
+    line.theirs.close()
+    switchboard.send(line.channel, messages.Retire())
+    turn(selector)
+    switchboard.send(line.channel, messages.Retire())
+    assert (line.ends, selector.select(0)) == (1, [])
+
+
 def test_nonsense_is_the_end(selector: selectors.BaseSelector, line: Line) -> None:
     """Who says it cannot be one of ours any more."""
     line.theirs.sock.send(b"nonsense")
