@@ -65,7 +65,7 @@ class Birth:
         able = self.watched and begin.slot == messages.FORKING and begin.lifeline >= 0 and lifeline.works()
         most = settings.checkpoints if able else 0
         self._placement = Placement(most, frozenset(begin.hot), begin.step or FIRST_STEP)
-        self._bond = -1
+        self._bond = self._hush = -1
         self._resumed = False
         self._name()
 
@@ -94,6 +94,9 @@ class Birth:
 
     def idle_work(self) -> Iterator[None]:
         """What has time, in small steps."""
+        if self._hush >= 0:
+            os.close(self._hush)
+            yield
         for _ in self.watch.inputs.unhashed():
             yield
         self.recorder.tidy()
@@ -187,6 +190,7 @@ class Birth:
         os.close(journal)
         self.begin = self.begin._replace(number=order.number, voids=order.voids, journal=noted)
         self.copies = {told.copy} - {-1}
+        self._hush = told.hush
         self._resumed = True
         self._placement.hot = frozenset(order.hot)
         self._placement.step = order.step or self._placement.step

@@ -35,6 +35,8 @@ from runner.worker.fronts import Place
 
 CLOSING = 1.0
 """Seconds that workers get after the supervisor is gone."""
+QUIET = 0.1
+"""Seconds without an event after which there is time for what has time: until then workers come up, and answer."""
 
 
 def main() -> None:
@@ -65,7 +67,7 @@ class _Generation:
         self._drainer = Drainer(birth.watch, self._selector, self._tell_stale)
         self._workers: dict[int, int] = {}
         self._idle: Iterator[None] | None = birth.idle_work() if birth.watched else None
-        self._retiring = False
+        self._retiring = self._is_quiet = False
         birth.watch.noted = self._tell_note
 
     # ---- live -----------------------------------------------------------------------------------------------
@@ -88,20 +90,30 @@ class _Generation:
             # Before the first fork: a worker of this generation must never find the word FRESH.
             self._drainer.drain()
         while not self._retiring or self._workers:
-            for key, _ in self._selector.select(self._patience()):
+            ready = self._selector.select(self._patience())
+            for key, _ in ready:
                 key.data()
+            if not ready:
+                self._use_quiet()
             if self._drainer.overdue():
                 self._drainer.drain()
         os._exit(0)
 
     def _patience(self) -> float | None:
-        """Seconds to wait for the next event; idle work is done in between."""
+        """Seconds to wait for the next event."""
+        again = self._drainer.again
+        until = None if again is None else max(0.0, again - time.monotonic())
+        if self._idle is None:
+            return until
+        return 0.0 if self._is_quiet else QUIET if until is None else min(QUIET, until)
+
+    def _use_quiet(self) -> None:
+        """A step of what has time, for nothing happened for so long."""
+        self._is_quiet = True
         if self._idle is not None:
             for _ in self._idle:
-                return 0.0
+                return
             self._idle = None
-        again = self._drainer.again
-        return None if again is None else max(0.0, again - time.monotonic())
 
     def _tell_note(self, text: str) -> None:
         """Also in a worker, by its own channel: the copy of the watch that it has may be the first to find out."""

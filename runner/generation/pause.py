@@ -1,9 +1,11 @@
 """A process that waits in the middle of its work, to go on when it is told to, more than once.
 
 A story: it makes a copy of itself while nobody is in a hurry, since a fork costs milliseconds. The copy sleeps on a
-pipe. Told to go on, the process writes a byte into the pipe and is off; the copy wakes, makes a copy of its own, and
-listens to the channel in its place. If instead the process ends (killed, or its channel closed), the copy reads the end
-of the pipe and ends, too.
+pipe. Told to go on, the process writes a byte into the pipe and is off; from now on the copy listens to the channel in
+its place. But first it has to make ready for that, and a copy of its own, and just now the processors have better
+things to do. So it waits until the other one closes the pipe, being through with its work or having ended, or until
+somebody calls. If the process ends while it waits (killed, or its channel closed), the copy reads the end of the pipe
+without a byte before it, and ends, too.
 
 Laws: one thread; who is of no use any more ends by itself. Start at pause.
 """
@@ -19,11 +21,15 @@ from runner.process.messages import Channel, Resume
 
 
 class Told(NamedTuple):
-    """The order to go on: the *message*, the *descriptors* that came with it; *copy*: the process that waits on."""
+    """The order to go on: the *message*, the *descriptors* that came with it.
+
+    *copy*: the process that waits on, a child; *hush*: the pipe to be closed when it may become busy.
+    """
 
     message: Resume
     descriptors: list[int]
     copy: int
+    hush: int
 
 
 def pause(channel: Channel, prepare: Callable[[], bool], idle: Callable[[], Iterator[object]]) -> Told:
@@ -40,16 +46,13 @@ def pause(channel: Channel, prepare: Callable[[], bool], idle: Callable[[], Iter
         copy = _fork()
         if not copy:
             os.close(speaking)
-            if not os.read(listening, 1):
-                os._exit(0)
-            os.close(listening)
+            _sleep(listening, channel)
             continue
         os.close(listening)
         received = _receive(channel, idle)
         os.write(speaking, b".")
-        os.close(speaking)
         channel.close()
-        return Told(*received, copy)
+        return Told(*received, copy, speaking)
 
 
 def _fork() -> int:
@@ -60,9 +63,17 @@ def _fork() -> int:
         return -1
 
 
+def _sleep(pipe: int, channel: Channel) -> None:
+    """The copy's sleep: until it is its turn to wait, and there is time to make ready."""
+    if not os.read(pipe, 1):
+        os._exit(0)
+    select.select([pipe, channel.fileno()], [], [])
+    os.close(pipe)
+
+
 def _receive(channel: Channel, idle: Callable[[], Iterator[object]]) -> tuple[Resume, list[int]]:
     for _ in idle():
-        if select.select([channel], [], [], 0)[0]:
+        if select.select([channel.fileno()], [], [], 0)[0]:
             break
     try:
         received = channel.receive()

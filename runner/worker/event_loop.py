@@ -1,6 +1,8 @@
 """Which event loop a worker turns: uvloop's if that is installed, else the standard library's.
 
-Law: the one optional import of the runner, an extra, and only workers want it. Start at factory.
+Imported before the workers are forked: loading it takes longer than all else that a worker does until it accepts.
+
+Law: the one optional import of the runner, an extra. Importing it starts nothing.
 """
 
 from __future__ import annotations
@@ -8,12 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+"""Makes one, for asyncio.Runner."""
 
-def factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    """For asyncio.Runner."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop
-    made: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return made
+try:
+    import uvloop
+except ImportError:
+    pass
+else:
+    factory = uvloop.new_event_loop

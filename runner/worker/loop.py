@@ -83,7 +83,7 @@ def run(task: Task) -> NoReturn:
     """Be a worker until told to leave, then end the process as a normal end of Python would."""
     status = 0
     try:
-        with asyncio.Runner(loop_factory=event_loop.factory()) as runner:
+        with asyncio.Runner(loop_factory=event_loop.factory) as runner:
             runner.run(_Worker(task).live())
     except BaseException as error:
         Log(f"worker {task.slot}", task.settings.log_level, task.settings.log_format).error(
