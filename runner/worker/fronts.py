@@ -44,6 +44,11 @@ def open_places(places: list[Place], service: Service, settings: Settings) -> li
         local = Local(name, port, unix, frozenset(settings.forwarded_allow_ips))
         return lambda connection: HTTPFront(connection, service, rules, limits, local)
 
-    return [
-        (socket.socket(fileno=os.dup(place.descriptor)), front_of(place), frozenset(place.peers)) for place in places
-    ]
+    return [(_own_socket(place.descriptor), front_of(place), frozenset(place.peers)) for place in places]
+
+
+def _own_socket(descriptor: int) -> socket.socket:
+    sock = socket.socket(fileno=os.dup(descriptor))
+    # Who comes second to a queue finds it empty, and would wait in accept(2). All who share it share this flag.
+    sock.setblocking(False)
+    return sock

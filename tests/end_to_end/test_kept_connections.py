@@ -24,13 +24,19 @@ from tests.support.trouble import ready_pids, report
 from tests.support.verdict import judge
 
 APP = """
-import os
+import os, sys
+if os.environ.get("LOOP") == "asyncio":
+    sys.modules["uvloop"] = None
 VERSION = 0
 def main(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
-    return [f"{VERSION} {os.getpid()}".encode()]
+    return [f"{VERSION} {os.getpid()} {'uvloop' if sys.modules.get('uvloop') else 'asyncio'}".encode()]
 """
 SAVED = APP.replace("VERSION = 0", "VERSION = 1")
+ON_EACH_LOOP = pytest.mark.parametrize("loop", ["any", "asyncio"])
+"""The one that is found, uvloop if it is installed, and the one of the standard library."""
+RACES = 30
+"""Connections for which two workers run."""
 
 
 class Visitors:
@@ -71,12 +77,14 @@ def leaving() -> Iterator[ExitStack]:
 def visited(project: Project, runner: Runner, leaving: ExitStack) -> Callable[..., tuple[Path, Served, Visitors]]:
     """Start a run with options, and have it visited."""
 
-    def visit(*options: str) -> tuple[Path, Served, Visitors]:
+    def visit(*options: str, loop: str = "any") -> tuple[Path, Served, Visitors]:
         directory = project({"app.py": APP})
-        served = runner(directory, "app:main", *options)
+        served = runner(directory, "app:main", *options, env={"LOOP": loop})
         visitors = Visitors(served)
         leaving.callback(visitors.close)
-        assert {answer[0] for answer in visitors.ask()} == {"0"}
+        answers = visitors.ask()
+        assert {answer[0] for answer in answers} == {"0"}
+        assert loop == "any" or {answer[2] for answer in answers} == {loop}
         return directory, served, visitors
 
     return visit
@@ -95,10 +103,11 @@ def until(claim: Callable[[], bool], served: Served) -> None:
         time.sleep(0.01)
 
 
+@ON_EACH_LOOP
 @pytest.mark.parametrize("mode", ["redirect", "hold"])
-def test_a_save(visited: Callable[..., tuple[Path, Served, Visitors]], mode: str) -> None:
+def test_a_save(visited: Callable[..., tuple[Path, Served, Visitors]], mode: str, loop: str) -> None:
     """A save: a POST on each kept connection, at once and later, is answered, and by the new code."""
-    directory, served, visitors = visited("--on-change", mode)
+    directory, served, visitors = visited("--on-change", mode, loop=loop)
     edit(directory / "app.py", SAVED)
     assert {answer[0] for answer in visitors.ask()} <= ({"1"} if mode == "hold" else {"0", "1"})
     until(lambda: generation(served) == 2, served)
@@ -117,18 +126,20 @@ def test_a_save_that_nobody_asks_after(visited: Callable[..., tuple[Path, Served
     assert status(served)["counters"]["moved"] == 6
 
 
-def test_a_reload_by_order(visited: Callable[..., tuple[Path, Served, Visitors]]) -> None:
+@ON_EACH_LOOP
+def test_a_reload_by_order(visited: Callable[..., tuple[Path, Served, Visitors]], loop: str) -> None:
     """HUP replaces the workers without an edit."""
-    _, served, visitors = visited()
+    _, served, visitors = visited(loop=loop)
     old = workers(served)
     served.signal(signal.SIGHUP)
     until(lambda: not set(old) & set(workers(served)), served)
     assert not {int(answer[1]) for answer in visitors.ask()} & set(old)
 
 
-def test_recycled_workers(visited: Callable[..., tuple[Path, Served, Visitors]]) -> None:
+@ON_EACH_LOOP
+def test_recycled_workers(visited: Callable[..., tuple[Path, Served, Visitors]], loop: str) -> None:
     """--max-requests: with one worker that leaves after each third request nobody is hung up on."""
-    _, served, visitors = visited("--workers", "1", "--max-requests", "3")
+    _, served, visitors = visited("--workers", "1", "--max-requests", "3", loop=loop)
     seen = {answer[1] for _ in range(4) for answer in visitors.ask()}
     assert len(seen) > 4, served.output
 
@@ -158,9 +169,30 @@ def test_a_stop_closes_them(visited: Callable[..., tuple[Path, Served, Visitors]
     assert visitors.fastcgi[0].socket.recv(1) == b""
 
 
-def test_the_bytes_of_half_a_request_move_along(visited: Callable[..., tuple[Path, Served, Visitors]]) -> None:
+@ON_EACH_LOOP
+def test_who_comes_too_late_to_the_queue_has_others(
+    visited: Callable[..., tuple[Path, Served, Visitors]], loop: str
+) -> None:
+    """Two workers see one connection, one takes it: the other does not wait for the next, but serves those it has."""
+    _, served, visitors = visited(loop=loop)
+    pids = workers(served)
+    for _ in range(RACES):
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        with Conversation(served.http) as latest:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+            latest.request("GET", "/")
+            assert latest.reply().status == 200
+        assert {int(answer[1]) for answer in visitors.ask()} <= set(pids)
+
+
+@ON_EACH_LOOP
+def test_the_bytes_of_half_a_request_move_along(
+    visited: Callable[..., tuple[Path, Served, Visitors]], loop: str
+) -> None:
     """A worker leaves while a head is arriving: its successor has the first half and reads the second."""
-    _, served, visitors = visited("--workers", "1")
+    _, served, visitors = visited("--workers", "1", loop=loop)
     old = workers(served)
     visitors.http[0].send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-")
     served.signal(signal.SIGHUP)

@@ -61,3 +61,11 @@ def test_the_socket_is_the_workers_own(queue: socket.socket) -> None:
         sock.close()
     assert queue.getsockname()
     assert [each[2] for each in listening] == [frozenset(peers), frozenset()]
+
+
+def test_nobody_waits_at_an_empty_queue(queue: socket.socket) -> None:
+    """Of two workers that see the same connection one comes too late; it has others to look after."""
+    assert queue.getblocking()
+    [(sock, _, _)] = opened(queue, Place(0, "http", "127.0.0.1:1", []))
+    with sock, pytest.raises(BlockingIOError):
+        sock.accept()
