@@ -44,6 +44,7 @@ class Drainer:
         self._waker = Waker(selector, self.drain)
         self._eager = False
         self._listening = False
+        # Of each worker the question that is arriving: its number, and what it has told so far.
         self._asking: dict[socket.socket, bytearray] = {}
         self._waiting: list[tuple[socket.socket, bytes]] = []
 
@@ -116,13 +117,16 @@ class Drainer:
             sock.close()
             return
         told = self._asking[sock]
+        if told[:1] != data[1:2]:
+            # A worker that loses patience in the middle of a question asks the next one, and never ends the last.
+            told[:] = data[1:2]
         told += data[2:]
         if data[:1] == b"+":
             return
-        if told:
-            self._watch.adopt(Additions.from_json(told.decode()))
+        if len(told) > 1:
+            self._watch.adopt(Additions.from_json(told[1:].decode()))
             self._waker.tell(self._watch.directories)
-            told.clear()
+        told.clear()
         self._waiting.append((sock, data[1:2]))
         self.drain()
 

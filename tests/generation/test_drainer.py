@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from runner.freshness.check import Word
+from runner.freshness.inputs import Additions, File
 from runner.freshness.watch import Watch
 from runner.generation.drainer import Drainer
 from tests.support.project import edit
@@ -52,9 +53,10 @@ class Well:
         if self.drainer.overdue():
             self.drainer.drain()
 
-    def ask(self, number: int) -> Word:
-        """The verdict on question *number*."""
-        self.worker.send(b"?" + bytes([number]))
+    def ask(self, number: int, *paths: str) -> Word:
+        """The verdict on question *number*, which tells of *paths*, late imports that found nothing."""
+        told = Additions([File(path, None) for path in paths]).to_json().encode() if paths else b""
+        self.worker.send(b"?" + bytes([number]) + told)
         answers: list[bytes] = []
 
         def answered() -> bool:
@@ -139,6 +141,18 @@ def test_a_file_that_vanishes_is_given_a_moment(well: Well) -> None:
 
     until("it is told", told)
     assert well.drainer.word[0] == Word.STALE
+
+
+@pytest.mark.parametrize("told", [(), ("late.py",)], ids=["nothing", "more"])
+def test_a_question_that_was_broken_off_is_forgotten(well: Well, told: tuple[str, ...]) -> None:
+    """A worker lost patience in the middle of a long one: its next one stands for itself, and tells of all again."""
+    paths = [str(well.file.with_name(name)) for name in told]
+    well.worker.send(b"+\x07" + b'[["/half/of/a/lo')
+    assert well.ask(8, *paths) is Word.FRESH
+    assert well.ask(9) is Word.FRESH
+    if told:
+        edit(well.file.with_name("late.py"), "y = 1\n")
+        assert well.ask(10) is Word.STALE
 
 
 def test_a_worker_that_leaves_is_forgotten(well: Well) -> None:
