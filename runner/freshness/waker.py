@@ -13,6 +13,7 @@ imported here. Start at Waker.open.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -32,6 +33,7 @@ class Waker:
         self._selector = selector
         self._wake = wake
         self._told: frozenset[str] = frozenset()
+        self._unsent = bytearray()
         self._process: subprocess.Popen[bytes] | None = None
 
     def open(self) -> None:
@@ -39,8 +41,9 @@ class Waker:
         command = [sys.executable, "-P", "-c", _ENTRY.format(home=_HOME)]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         process = self._process = subprocess.Popen(
-            command, env=environment, cwd="/", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
+            command, env=environment, cwd="/", bufsize=0,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
         assert process.stdin and process.stdout
         os.set_blocking(process.stdin.fileno(), False)
         self._selector.register(process.stdout, selectors.EVENT_READ, self._hear)
@@ -51,26 +54,42 @@ class Waker:
         if self._process is None or self._process.stdin is None or wanted == self._told:
             return
         self._told = wanted
-        try:
-            self._process.stdin.write(json.dumps(sorted(wanted)).encode() + b"\n")
-            self._process.stdin.flush()
-        except OSError:
-            self.close()
+        if not self._unsent:
+            self._selector.register(self._process.stdin, selectors.EVENT_WRITE, self._send)
+        self._unsent += json.dumps(sorted(wanted)).encode() + b"\n"
+        self._send()
 
     def close(self) -> None:
-        """Let go of the process, which ends by that; in a child too."""
+        """Let go of the process, which ends by that; in a child too, after its selector."""
         process, self._process = self._process, None
-        if process is not None and process.stdin and process.stdout:
-            process.stdin.close()
-            process.stdout.close()
+        if process is not None:
+            for pipe in (process.stdin, process.stdout):
+                assert pipe
+                with contextlib.suppress(KeyError):
+                    self._selector.unregister(pipe)
+                pipe.close()
 
-    def _hear(self) -> None:
-        assert self._process and self._process.stdout
-        if not os.read(self._process.stdout.fileno(), 4096):
-            self._selector.unregister(self._process.stdout)
+    def _send(self) -> None:
+        """As much as the pipe takes now: it holds less than the directories of a large application."""
+        if self._process is None or self._process.stdin is None:
+            return
+        try:
+            del self._unsent[: os.write(self._process.stdin.fileno(), self._unsent)]
+        except BlockingIOError:
+            return
+        except OSError:
             self.close()
             return
-        self._wake()
+        if not self._unsent:
+            self._selector.unregister(self._process.stdin)
+
+    def _hear(self) -> None:
+        if self._process is None or self._process.stdout is None:
+            return  # its other pipe has said in the same turn that it is gone
+        if os.read(self._process.stdout.fileno(), 4096):
+            self._wake()
+        else:
+            self.close()
 
 
 def main() -> None:

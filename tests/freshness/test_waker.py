@@ -1,6 +1,7 @@
 """The waker: a process that says "look" where there is no inotify."""
 
 import selectors
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +70,40 @@ def test_directories_may_be_added(sleeper: Sleeper, tmp_path: Path) -> None:
     sleeper.wait()
     (tmp_path / "two" / "a.py").touch()
     sleeper.wait()
+
+
+def test_more_directories_than_a_pipe_holds(sleeper: Sleeper, tmp_path: Path) -> None:
+    """They are told as there is room, all of them, and after them what is told meanwhile."""
+    many = [f"/nowhere/{'x' * 100}/{number}" for number in range(2000)]
+    sleeper.waker.tell(many)
+    sleeper.waker.tell([*many, str(tmp_path)])
+    deadline = time.monotonic() + PATIENCE
+    while sleeper.woken < 3:  # either list may be answered by one word when it is armed; a third comes of a save
+        assert time.monotonic() < deadline, "not woken"
+        (tmp_path / "a.py").touch()
+        for key, _ in sleeper.selector.select(0.05):
+            key.data()
+
+
+@pytest.mark.parametrize("last", [[], ["/nowhere"], [f"/nowhere/{'x' * 100}/{number}" for number in range(2000)]])
+def test_one_that_dies_is_let_go(tmp_path: Path, last: list[str]) -> None:
+    """It is heard of no more, and told nothing more, wherever it was; its generation goes on."""
+    sleeper = Sleeper()
+    sleeper.waker.open()
+    process = sleeper.waker._process
+    assert process and process.stdin
+    process.send_signal(signal.SIGSTOP)
+    if last:
+        sleeper.waker.tell(last)
+    process.kill()
+    process.wait(PATIENCE)
+    sleeper.waker.tell([str(tmp_path)])
+    while sleeper.selector.get_map():
+        for key, _ in sleeper.selector.select(PATIENCE):
+            key.data()
+    sleeper.waker.tell([])
+    assert process.stdin.closed
+    sleeper.selector.close()
 
 
 def test_it_ends_with_its_generation(tmp_path: Path) -> None:
