@@ -8,7 +8,7 @@ queue, so a worker that finds the queue empty because it was just read finds the
     otherwise                 ask the drainer, wait for its verdict    about 0.1 ms
     no verdict in PATIENCE    look at everything                       about 1 µs for each input
 
-Laws: never FRESH by doubt. What a worker imports late it reports before it believes its next answer.
+Laws: never FRESH by doubt, nor after STALE. What a worker imports late it reports before it believes its next answer.
 """
 
 from __future__ import annotations
@@ -74,7 +74,10 @@ class Unchecked:
 
 
 class SharedCheck:
-    """For a worker whose generation drains the instance. *tell* hears of the changed paths if that one is mute."""
+    """For a worker whose generation drains the instance. *tell* hears of the changed paths if that one is mute.
+
+    What is found without it no sibling hears of, nor is it known what they have found; so it counts as old news.
+    """
 
     def __init__(
         self, watch: Watch, word: mmap.mmap, drainer: socket.socket, tell: Callable[[tuple[str, ...]], object]
@@ -85,23 +88,25 @@ class SharedCheck:
         self._drainer = drainer
         self.found = False
         self._number = 0
-        self._kept = False
+        self._kept = self._own = False
         self._added = watch.inputs.added
         self._pending: Callable[[], bool] = watch.inotify.pending if watch.inotify else lambda: True
 
     def stale(self) -> bool:
         """See Check."""
         # The queue before the word, see above.
-        if not self._pending() and not self._word[0] and not self._added and not self._watch.swept:
+        if not (self._pending() or self._word[0] or self._added or self._watch.swept or self._own):
             return False
         if self._kept or self._word[0] == Word.KEPT:
             return False
-        self.found = self._word[0] != Word.STALE
+        self.found = not self.seems_stale()
         return not self.found or self._ask()
 
     def seems_stale(self) -> bool:
         """See Check."""
-        return self._word[0] == Word.STALE and not self._kept
+        if self._kept or self._word[0] == Word.KEPT:
+            return False
+        return self._own or self._word[0] == Word.STALE
 
     def keep(self) -> None:
         """See Check. The same order is on its way to the drainer, who sets the word, perhaps later than we get here."""
@@ -126,6 +131,7 @@ class SharedCheck:
         self._added.extendleft(reversed(additions.items))
         changed = self._watch.inputs.sweep()
         if changed:
+            self._own, self.found = True, False
             # Else nobody would build what those wait for who are told "stale" now.
             self._tell(tuple(changed))
         return bool(changed)

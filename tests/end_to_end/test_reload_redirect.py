@@ -1,6 +1,8 @@
 """The request that finds the change: who is redirected, whereto, and who is not."""
 
-from contextlib import ExitStack
+import os
+import signal
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -9,6 +11,7 @@ from tests.end_to_end.reloading import FILES, all_ready, ask, by_fastcgi, status
 from tests.support.client import Conversation, Reply, fetch
 from tests.support.project import edit
 from tests.support.runner_process import Served
+from tests.support.trouble import generation_pid
 
 APP = FILES["app.py"].replace("[str(module.VALUE)", "[environ['wsgi.input'].read() + str(module.VALUE)")
 PREFLIGHT = {"Origin": "http://elsewhere", "Access-Control-Request-Method": "PUT"}
@@ -130,3 +133,19 @@ def test_no_loop_under_a_storm(project: Project, runner: Runner) -> None:
         edit(place / "module.py", value(number * 10))
         edit(place / "module.py", value(number))
         assert ask(served)[:2] == (200, str(number))
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_nobody_is_redirected_by_a_worker_that_has_to_look_for_itself(changed: Served, method: str) -> None:
+    """Its generation's process is stopped, so each look would be the first: he would be redirected for ever."""
+    mute = generation_pid(changed)
+    os.kill(mute, signal.SIGSTOP)
+    try:
+        with Conversation(changed.http) as client:
+            for _ in range(2):
+                client.request(method, "/")
+                reply = client.reply()
+                assert (reply.status, reply.text) == (200, "1"), changed.output
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(mute, signal.SIGCONT)

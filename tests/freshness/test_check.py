@@ -158,6 +158,44 @@ def test_a_dead_drainer(drainer: Drainer, tmp_path: Path) -> None:
     assert drainer.told == [(str(tmp_path / "a.py"),)], "somebody has to build what is newer"
 
 
+def test_what_was_found_without_the_drainer_stands(drainer: Drainer, tmp_path: Path) -> None:
+    """It is told once, it is final, and nobody is sent to ask again for it: that would be for ever."""
+    drainer.close()
+    (tmp_path / "noise").touch()
+    assert not drainer.check.seems_stale()
+    edit(tmp_path / "a.py", "X = 2\n")
+    assert [(drainer.check.stale(), drainer.check.found) for _ in range(3)] == [(True, False)] * 3
+    edit(tmp_path / "a.py", "X = 1\n")
+    assert drainer.check.stale()
+    assert drainer.check.seems_stale()
+    assert len(drainer.told) == 1
+
+
+@pytest.mark.parametrize("by_word", [False, True])
+def test_what_was_found_without_the_drainer_goes_on_by_order(drainer: Drainer, tmp_path: Path, by_word: bool) -> None:
+    """Whether the order comes to this worker first or to a drainer that is back."""
+    drainer.close()
+    edit(tmp_path / "a.py", "X = 2\n")
+    assert drainer.check.stale()
+    if by_word:
+        drainer.word[0] = Word.KEPT
+    else:
+        drainer.check.keep()
+    assert not drainer.check.stale()
+    assert not drainer.check.seems_stale()
+
+
+def test_a_drainer_that_is_stopped_is_waited_for_once(
+    drainer: Drainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is known to be stale costs no further patience."""
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    drainer.say = lambda number: []
+    edit(tmp_path / "a.py", "X = 2\n")
+    assert [drainer.check.stale() for _ in range(3)] == [True] * 3
+    assert len(drainer.heard) == 1
+
+
 def test_a_silent_drainer(drainer: Drainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the drainer is stopped the worker waits PATIENCE seconds, then looks by itself."""
     monkeypatch.setattr(module, "PATIENCE", 0.05)
