@@ -103,7 +103,7 @@ class Watch:
                     self._note_event(event, changed)
         now = time.monotonic()
         self._settle(now, changed)
-        if self._rearm_due:
+        while self._rearm_due:
             self._rearm_due = False
             self._sweep_due = True
             self._rearm()
@@ -248,8 +248,12 @@ class Watch:
                 parent, name = os.path.split(path)
                 self._watch_entry(parent, name)
                 # One step at a time: each link of a chain may be swapped.
-                target = os.path.normpath(os.path.join(os.path.realpath(parent), os.readlink(path)))
-                self._watch_links(target, followed | {path})
+                try:
+                    target = os.path.join(os.path.realpath(parent), os.readlink(path))
+                except OSError:
+                    self._rearm_due = True  # it is being swapped; what takes its place has to be followed, too
+                else:
+                    self._watch_links(os.path.normpath(target), followed | {path})
             path = os.path.dirname(path)
 
     def _watch_entry(self, directory: str, name: str) -> None:

@@ -54,6 +54,37 @@ def test_a_link_in_the_middle(releases: Path) -> None:
     assert settled(watch) is State.STALE
 
 
+@pytest.mark.parametrize("again", ["one", "two", None])
+def test_a_link_that_is_swapped_while_it_is_followed(
+    releases: Path, monkeypatch: pytest.MonkeyPatch, again: str | None
+) -> None:
+    """Deployments remove it and make it anew; between two looks of ours it is gone, and what is there next counts."""
+    watch = watching(releases / "current")
+    (releases / "current").unlink()
+    (releases / "current").symlink_to("one")  # an event for which links are followed again
+    swapped: list[bool] = []
+    readlink = os.readlink
+
+    def swapping(path: str) -> str:
+        if path == str(releases / "current") and not swapped:
+            swapped.append(True)
+            (releases / "current").unlink()
+            try:
+                return readlink(path)
+            finally:
+                if again:
+                    (releases / "current").symlink_to(again)
+        return readlink(path)
+
+    monkeypatch.setattr(os, "readlink", swapping)
+    assert settled(watch) is (State.FRESH if again == "one" else State.STALE)
+    assert swapped
+    if again == "one":
+        swap(releases)
+        assert watch.pending()
+        assert settled(watch) is State.STALE
+
+
 @pytest.mark.parametrize("above", [1, 2, 3])
 def test_an_ancestor_is_renamed(tmp_path: Path, above: int) -> None:
     """The root, or any directory above it, renamed: what is at the path now is not what was read."""
