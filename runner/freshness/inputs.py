@@ -206,7 +206,8 @@ class Inputs:
 
     def sweep(self, only: Container[str] | None = None) -> list[str]:
         """Look at everything (or what is in *only* these directories); the paths that changed. About 1 µs an input."""
-        files = list(self.files) if only is None else [path for path in self.files if os.path.dirname(path) in only]
+        # Copies throughout: another thread may import something meanwhile.
+        files = [path for path in list(self.files) if only is None or os.path.dirname(path) in only]
         changed = [path for path in files if self._file_changed(path)]
         for directory, known in list(self.names.items()):
             if only is not None and directory not in only:
@@ -214,11 +215,11 @@ class Inputs:
             if directory in self._equal and self._equal[directory] == stamp(directory):
                 continue
             seen, listing = self._list(directory)
-            stems = [stem for stem, names in known.items() if listing.get(stem, _NONE) != names]
+            stems = [stem for stem, names in list(known.items()) if listing.get(stem, _NONE) != names]
             changed += [join(directory, stem) for stem in stems]
             if not stems:
                 self._equal[directory] = seen
-        for directory, (before, names) in self.scanned.items():
+        for directory, (before, names) in list(self.scanned.items()):
             if stamp(directory) != before:
                 found = list_ending(directory, self._kinds[directory])
                 changed += [join(directory, name) for name in sorted(found ^ names)]

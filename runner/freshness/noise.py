@@ -54,7 +54,7 @@ class Noise:
         if directories & self.quieted:
             return
         try:
-            for path, seen in self._inputs.files.items():
+            for path, seen in list(self._inputs.files.items()):  # other threads add to them
                 if seen is not None and os.path.dirname(path) in directories:
                     self._directories.setdefault(inotify.watch_file(path), set()).add(path)
             for directory in directories:

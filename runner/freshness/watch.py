@@ -159,7 +159,7 @@ class Watch:
         """
         deadline = time.monotonic() + WRITING
         patience = int(WRITING * 1e9)
-        changes = ((path, seen.ctime_ns) for path, seen in self.inputs.files.items() if seen is not None)
+        changes = ((path, seen.ctime_ns) for path, seen in list(self.inputs.files.items()) if seen is not None)
         young = [(path, at) for path, at in changes if at > time.time_ns() - patience]
         while time.monotonic() < deadline and any(
             time.time_ns() < at + patience and being_written(path) for path, at in young
@@ -319,7 +319,7 @@ class Watch:
             self._watch_links(directory)
             self._arm(directory)
             self._watch_above(directory)
-        for path in self._linked:
+        for path in list(self._linked):
             self._follow(path)
         for directory in self._roots:
             self._arm_root(directory)
