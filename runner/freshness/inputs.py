@@ -9,7 +9,7 @@
 Laws: an input is watched before it is stamped, and stamped before it is read (`observe` is how the owner of the watches
 hears of a directory first, `follow` how of a file that is a symbolic link), so that a save in between is seen as a
 change and never taken for the baseline. Whether something changed is answered from the disk alone; an event only says
-where to look. Any thread may add.
+where to look. Any thread may add, so whoever iterates has a copy.
 Start at Inputs.add_file, then Inputs.changed.
 """
 
@@ -35,10 +35,11 @@ Listing = dict[str, frozenset[str]]
 
 
 class File(NamedTuple):
-    """A file that was read, with its stamp before that."""
+    """A file that was read, with its stamp before that; *young*: its digest in hex if the stamp was young."""
 
     path: str
     seen: Stamp | None
+    young: str = ""
 
 
 class Lookup(NamedTuple):
@@ -56,20 +57,18 @@ class Additions(NamedTuple):
 
     def to_json(self) -> str:
         """One line of text."""
-        rows = [[*item[:-1], sorted(item.names) if isinstance(item, Lookup) else item.seen] for item in self.items]
+        rows = [[*item[:-1], sorted(item.names) if isinstance(item, Lookup) else item.young] for item in self.items]
         return json.dumps(rows, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Additions:
         """The same again. Raises ValueError or TypeError for anything that `to_json` did not write."""
         items: list[File | Lookup] = []
-        for row in json.loads(text):
-            if len(row) == 2:
-                path, seen = row
-                items.append(File(path, None if seen is None else Stamp(*seen)))
+        for place, what, last in json.loads(text):
+            if isinstance(last, list):
+                items.append(Lookup(place, what, frozenset(last)))
             else:
-                directory, stem, names = row
-                items.append(Lookup(directory, stem, frozenset(names)))
+                items.append(File(place, what and Stamp(*what), last))
         return cls(items)
 
 
@@ -110,7 +109,7 @@ class Inputs:
         if path in self.files or self._is_ignored(path):
             return False
         self._look_at(path)
-        self.added.append(File(path, self._stamp(path)))
+        self.added.append(File(path, self._stamp(path), self._young.get(path, b"").hex()))
         return True
 
     def add_lookup(self, stem: str, directory: str) -> None:
@@ -162,6 +161,10 @@ class Inputs:
                     self.files[item.path] = item.seen
                     self.hashes.pop(item.path, None)
                     self._young.pop(item.path, None)
+                elif not item.young or bytes.fromhex(item.young) == digest(item.path):
+                    continue
+                if item.young:
+                    self._young[item.path] = bytes.fromhex(item.young)
             elif self.names.get(item.directory, {}).get(item.stem) != item.names:
                 known = self.names.setdefault(item.directory, {})
                 # As above: of two findings remember the one that is no longer true.
@@ -206,7 +209,6 @@ class Inputs:
 
     def sweep(self, only: Container[str] | None = None) -> list[str]:
         """Look at everything (or what is in *only* these directories); the paths that changed. About 1 µs an input."""
-        # Copies throughout: another thread may import something meanwhile.
         files = [path for path in list(self.files) if only is None or os.path.dirname(path) in only]
         changed = [path for path in files if self._file_changed(path)]
         for directory, known in list(self.names.items()):

@@ -287,10 +287,44 @@ def test_additions_know_nothing_yet(tmp_path: Path) -> None:
     there.add_lookup("a", str(tmp_path))
     there.add_file(str(tmp_path / "a.py"))
     additions = there.take_additions()
-    assert additions.items[-1] == File(str(tmp_path / "a.py"), there.files[str(tmp_path / "a.py")])
+    assert additions.items[-1][:2] == File(str(tmp_path / "a.py"), there.files[str(tmp_path / "a.py")])[:2]
     here.adopt(additions)
     assert here.sweep() == []
     assert not here.added
+
+
+@pytest.mark.usefixtures("tick")
+@pytest.mark.parametrize("adopted_first", [False, True])
+def test_additions_within_a_tick(tmp_path: Path, adopted_first: bool) -> None:
+    """A save of the same size and times after another process read: what it read travels, the stamp proves nothing."""
+    there, here = Inputs(), Inputs()
+    path = tmp_path / "a.py"
+    path.write_text("1")
+    there.add_file(str(path))
+    additions = Additions.from_json(there.take_additions().to_json())
+    if adopted_first:
+        here.adopt(additions)
+        assert here.sweep() == []
+    path.write_text("2")
+    here.adopt(additions)
+    assert here.sweep() == [str(path)]
+
+
+@pytest.mark.usefixtures("tick")
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_of_two_versions_within_a_tick_the_old_one_is_remembered(tmp_path: Path, newest_first: bool) -> None:
+    """Two processes have read two versions that only their content tells apart: whoever tells first, it is a change."""
+    path = tmp_path / "a.py"
+    told = []
+    for text in ("1", "2"):
+        path.write_text(text)
+        there = Inputs()
+        there.add_file(str(path))
+        told.append(there.take_additions())
+    here = Inputs()
+    for additions in reversed(told) if newest_first else told:
+        here.adopt(additions)
+    assert here.sweep() == [str(path)]
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "[[1]]", '[["a",[1]]]', '[["a","b",1]]'])
