@@ -68,13 +68,15 @@ class Gate:
         self._pause()
         if request.began <= self._good_until:
             return None
-        match choose(request, redirects=self._redirects, found=self._check.found):
-            case Course.HAND_OVER:
-                return self._refuse(STOPPING) if self.closing else ELSEWHERE
-            case Course.REDIRECT:
-                self._row.count(Counter.REDIRECTS)
-                return redirect(request)
-        return None
+        course = choose(request, redirects=self._redirects, found=self._check.found)
+        if course is Course.FINISH:
+            return None
+        if self.closing:
+            return self._refuse(STOPPING)
+        if course is Course.HAND_OVER:
+            return ELSEWHERE
+        self._row.count(Counter.REDIRECTS)
+        return redirect(request)
 
     def _refuse(self, reason: str) -> Answer:
         self._row.count(counter_of(reason))

@@ -102,7 +102,7 @@ def test_what_is_fresh_goes_on(door: Door, mode: str, asked: Request, good_until
 
 @pytest.mark.parametrize(("mode", "found", "asked", "good_until", "closing", "expected", "counted"), [
     ("redirect", True, GET, LATE, False, "307", {"REDIRECTS": 1}),
-    ("redirect", True, GET, LATE, True, "307", {"REDIRECTS": 1}),
+    ("redirect", True, GET, LATE, True, "503", {"EXPIRED": 1}),
     ("redirect", True, POST, LATE, False, "goes on", {}),
     ("redirect", True, POST, LATE, True, "goes on", {}),
     ("redirect", True, SOCKET, LATE, False, "elsewhere", {}),
@@ -155,9 +155,10 @@ def test_who_was_turned_away_at_once_has_not_expired(door: Door, reason: str) ->
     assert door.counted() == {"REFUSED": 1}
 
 
-def test_at_the_end_nobody_is_sent_elsewhere(door: Door) -> None:
-    """There is no elsewhere."""
-    gate = door.gate(stale=True)
+@pytest.mark.parametrize("found", [False, True])
+def test_at_the_end_nobody_is_sent_elsewhere(door: Door, found: bool) -> None:
+    """There is no elsewhere, and nobody who could answer when he asks again."""
+    gate = door.gate(stale=True, found=found)
     gate.closing = True
     answer = gate.admit(GET)
     assert answer is not None and answer.body.decode().lower().startswith(STOPPING)
