@@ -5,7 +5,8 @@ nothing is repaired here: what the grammar does not allow is refused, and so is 
 readers may take differently (a length twice, a length and a coding, two hosts). The HTTP parser reads the
 same bytes afterwards (http_framing.py); this reading makes the strictness ours, whatever that one forgives.
 
-Laws: pure; no socket, no clock; a header name with "_" is dropped: X_Real_IP would be X-Real-IP's variable.
+Laws: pure; no socket, no clock; a header name with "_" is dropped: X_Real_IP would be X-Real-IP's variable; what is
+said of a refused one goes to the log, so no value of a header is in it, nor a query.
 Start at find_end, then parse_head. RFC 9112 sections 2 to 7; RFC 9110 sections 5, 7.2 and 10.1.1.
 """
 
@@ -33,6 +34,7 @@ _ONE_FIELD = re.compile(_FIELD)
 _OTHER_VERSION = re.compile(r"\S+ \S+ (HTTP/(?!1\.[01]\b)[0-9.]{1,10})\r?\n?")
 _ABSOLUTE = re.compile(r"https?://([^/?]*+)(.*)", re.IGNORECASE)
 _HOST = re.compile(r"([0-9A-Za-z._~%\-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{0,5}))?")
+_SHOWN = re.compile(r"[A-Z]{1,20} /[^?\s]*")
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _PLAIN_NAME = re.compile(r"[0-9A-Za-z\-]+")
 _FIRST = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z\r]")
@@ -133,7 +135,7 @@ def split_host(host: str) -> tuple[str, str]:
     """Its name and port: ("a", "80") of "a:80", ("[::1]", "") of "[::1]"; raises RemoteProtocolError."""
     match = _HOST.fullmatch(host)
     if match is None or int(match[2] or 0) > 65535:
-        raise RemoteProtocolError(f"the host {host[:80]!r} is not of the form name or name:port")
+        raise RemoteProtocolError("the host is not of the form name or name:port")
     return match[1], match[2] or ""
 
 
@@ -154,7 +156,7 @@ def _split_target(method: str, target: str, variables: dict[str, str]) -> None:
     if target[0] != "/":
         absolute = _ABSOLUTE.fullmatch(target)
         if absolute is None:
-            raise RemoteProtocolError(f"the target {target[:80]!r} is neither a path nor an http:// URL")
+            raise RemoteProtocolError("the target is neither a path nor an http:// URL")
         split_host(absolute[1])
         if "HTTP_HOST" in variables or variables["SERVER_PROTOCOL"] == "HTTP/1.0":
             # A missing Host stays missing, and wrong: the target does not excuse it.
@@ -181,14 +183,14 @@ def _length(variables: dict[str, str], minor: str) -> int | None:
         if length is None:
             return 0
         if not _DIGITS.fullmatch(length):
-            raise RemoteProtocolError(f"Content-Length {length[:40]!r} is not a number")
+            raise RemoteProtocolError("Content-Length is not a number")
         return int(length)
     if length is not None:
         raise RemoteProtocolError("Content-Length and Transfer-Encoding exclude each other")
     if minor == "0":
         raise RemoteProtocolError("HTTP/1.0 has no Transfer-Encoding")
     if coding.lower() != "chunked":
-        raise RemoteProtocolError(f"Transfer-Encoding {coding[:40]!r} is not understood; only 'chunked' is")
+        raise RemoteProtocolError("this Transfer-Encoding is not understood; only 'chunked' is")
     return None
 
 
@@ -205,7 +207,7 @@ def _expects(variables: dict[str, str], minor: str) -> bool:
     if expectation is None or minor == "0":
         return False
     if expectation.lower() != "100-continue":
-        raise RemoteProtocolError(f"the expectation {expectation[:40]!r} is not known here", 417)
+        raise RemoteProtocolError("this expectation is not known here; only '100-continue' is", 417)
     return True
 
 
@@ -221,7 +223,9 @@ def _explain(text: str) -> RemoteProtocolError:
     bad = next((field for field in rest.split("\n")[:-2] if not _ONE_FIELD.fullmatch(field + "\n")), "")
     if bad[:1] in ("\t", " "):
         return RemoteProtocolError("folded header lines are obsolete: send each header in one line")
-    return RemoteProtocolError(f"the header line {bad[:80]!r} is not of the form 'Name: value'")
+    name, colon, _ = bad.partition(":")
+    which = f"header {name[:80]}" if colon and _PLAIN_NAME.fullmatch(name) else "a header line"
+    return RemoteProtocolError(f"{which} is not of the form 'Name: value', or has a character that HTTP does not allow")
 
 
 def _explain_line(line: str) -> RemoteProtocolError:
@@ -231,7 +235,9 @@ def _explain_line(line: str) -> RemoteProtocolError:
         )
     if version := _OTHER_VERSION.fullmatch(line):
         return RemoteProtocolError(f"{version[1]} is not spoken here, only HTTP/1.1", 505)
-    return RemoteProtocolError(f"the request line {line[:80]!r} is not of the form 'GET /path HTTP/1.1'")
+    shown = _SHOWN.match(line)
+    which = f"the request line {shown[0][:80]!r}..." if shown else "the request line"
+    return RemoteProtocolError(f"{which} is not of the form 'GET /path HTTP/1.1'")
 
 
 def _line_too_long() -> RemoteProtocolError:

@@ -106,7 +106,7 @@ class Rules:
             if length in ("", "-1"):
                 del variables["CONTENT_LENGTH"]
             elif not (_DIGITS.fullmatch(length) and length.isascii()):
-                raise RemoteProtocolError(f"CONTENT_LENGTH must be digits, not {length[:40]!r}")
+                raise RemoteProtocolError("CONTENT_LENGTH must be digits")
         if not self.trust_remote_user:
             for name in _IDENTITY:
                 variables.pop(name, None)
@@ -128,7 +128,7 @@ class Rules:
         if not full:
             full = _path_of(variables.get("REQUEST_URI", "")) or "/"
         if not full.startswith("/"):
-            raise RemoteProtocolError(f"the path of a URL begins with '/', not {full[:80]!r}")
+            raise RemoteProtocolError(f"the path of a URL begins with '/', not {full.partition('?')[0][:80]!r}")
         root = self.root_path
         rest = full[len(root) :]
         if root and not (full.startswith(root) and (rest == "" or rest[0] == "/")):

@@ -278,6 +278,43 @@ def test_a_line_and_a_head_of_the_allowed_size_pass() -> None:
     assert read(raw).keep
 
 
+@pytest.mark.parametrize("raw", [
+    good(b"Authorization: Bearer s3cr3t\x01"),
+    good(b"Cookie: a=b; c=s3cr3t\x01"),
+    good(b"s3cr3t"),
+    good(b"s3cr3t; d=http://x"),
+    good(b"X: a", b" s3cr3t: x"),
+    good(b"Content-Length: s3cr3t"),
+    good(b"Transfer-Encoding: s3cr3t"),
+    good(b"Expect: s3cr3t"),
+    head(b"GET / HTTP/1.1", b"Host: user:s3cr3t@a"),
+    head(b"GET http://user:s3cr3t@a/ HTTP/1.1", b"Host: a"),
+    head(b"GET ftp://a/?b=s3cr3t HTTP/1.1", b"Host: a"),
+    head(b"GET /?token=s3cr3t HTTP/1.1 ", b"Host: a"),
+    head(b"GET /?token=s3cr\xe9t&s3cr3t HTTP/1.1", b"Host: a"),
+    head(b"GET http://user:s3cr3t@a/ HTTP/1.1 ", b"Host: a"),
+    head(b"password=s3cr3t", b"Host: a"),
+])  # fmt: skip
+def test_what_may_be_a_secret_is_not_repeated(raw: bytes) -> None:
+    """The reason goes to the log: no value of a header is in it, no query, nothing of what is no request at all."""
+    with pytest.raises(RemoteProtocolError) as caught:
+        parse_head(raw)
+    assert "s3cr3t" not in str(caught.value)
+    with pytest.raises(RemoteProtocolError) as caught:
+        parse_head(raw[: find_end(bytearray(raw), 0)])
+    assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("raw", "said"), [
+    (good(b"Authorization: Bearer s3cr3t\x01"), "Authorization"),
+    (head(b"GET /reset?token=s3cr3t HTTP/1.1 ", b"Host: a"), "'GET /reset'"),
+])  # fmt: skip
+def test_the_place_of_the_fault_is_named(raw: bytes, said: str) -> None:
+    """The name of the header, the path of the request."""
+    with pytest.raises(RemoteProtocolError, match=said):
+        parse_head(raw)
+
+
 def test_tls_is_named_in_the_message() -> None:
     """Who types https:// by mistake finds the reason in the log."""
     with pytest.raises(RemoteProtocolError, match=r"TLS arrived where plain HTTP is spoken"):

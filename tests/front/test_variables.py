@@ -242,7 +242,7 @@ def test_an_unknown_length_is_no_variable(text: str | None) -> None:
 )
 def test_a_length_is_digits_or_refused(text: str) -> None:
     """int() would be lenient: int(" 5_0") is 50. The reason is short and says what was sent."""
-    assert refused(400, ("CONTENT_LENGTH", text)).startswith("CONTENT_LENGTH must be digits,")
+    assert refused(400, ("CONTENT_LENGTH", text)) == "CONTENT_LENGTH must be digits"
 
 
 @pytest.mark.parametrize(("text", "length"), [("0", 0), ("5", 5), ("007", 7), ("9" * 18, 10**18 - 1)])
