@@ -41,14 +41,12 @@ _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 class Recorder:
     """Writes into *inputs* everything that is read from `open` on.
 
-    importing  the name of the module whose code was asked for last: the one to name if the process dies now
-    count      modules whose code was asked for
-    about      called with name and path of each source module before anything of it is noted, if set
-    started    called with the name of each module before its code runs, if set
+    count    modules whose code was asked for
+    about    called with name and path of each source module before anything of it is noted, if set
+    started  called with the name of each module before its code runs, if set
     """
 
     def __init__(self, inputs: Inputs, bytecode: Bytecode) -> None:
-        self.importing = ""
         self.count = 0
         self.about: Callable[[str, str], None] | None = None
         self.started: Callable[[str], None] | None = None
@@ -97,7 +95,6 @@ class Recorder:
     def settle(self) -> None:
         """The import is over: from now on only modules are noted."""
         self._data = False
-        self.importing = ""
         for path in self._written:
             self._inputs.accept(path)
 
@@ -123,7 +120,6 @@ class Recorder:
                 inputs.add_lookup(stem, directory)
 
     def _begin(self, name: str, path: str) -> None:
-        self.importing = name
         self.count += 1
         self._note(path)
         if self.started is not None:

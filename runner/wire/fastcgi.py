@@ -315,20 +315,6 @@ class Responder:
             message += " (looks like HTTP/TLS: use fastcgi_pass, not proxy_pass)"
         return RemoteProtocolError(message)
 
-    def eof(self) -> list[Event]:
-        """The peer sends no more: an Abort if the application was told of a request that is not finished.
-
-        With nginx this is the only way to learn that the client left; it never sends ABORT_REQUEST. A request
-        whose head is not whole is forgotten: there is nobody to answer.
-        """
-        self._stop_reading()
-        events: list[Event] = []
-        if self._stage == _HEAD:
-            self._forget()
-        elif self._stage != _IDLE:
-            self._abort(events)
-        return events
-
     def take(self) -> bytes:
         """Results and refusals, to be written at once; between any two records of a response is legal."""
         if not self._replies:

@@ -163,11 +163,6 @@ def stdout(request_id: int, data: bytes) -> bytes:
     return serialize_stream(STDOUT, request_id, data)
 
 
-def stderr(request_id: int, data: bytes) -> bytes:
-    """Lines for the web server's error log as STDERR records; END_REQUEST ends that stream as well."""
-    return serialize_stream(STDERR, request_id, data)
-
-
 def end(request_id: int, app_status: int = 0, protocol_status: int = REQUEST_COMPLETE) -> bytes:
     """An END_REQUEST record (5.5), 16 bytes. To end the request a Responder is in, use its finish()."""
     return END_RECORD.pack(VERSION_1, END_REQUEST, request_id, 8, 0, app_status, protocol_status)

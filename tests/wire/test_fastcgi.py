@@ -540,30 +540,6 @@ def test_pipelined_requests_are_the_same_however_cut(raw: bytes, places: list[in
     assert events == [*GOT, HEAD, Body(b"ab"), BodyEnd()] * 3
 
 
-def test_the_end_of_the_connection_is_an_abort() -> None:
-    """A peer that leaves while its request is in work waits for no answer; it is said once."""
-    machine = responder()
-    machine.feed(GET)
-    assert machine.eof() == [Abort()]
-    assert (machine.must_close, machine.active, machine.eof()) == (True, True, [])
-
-
-@pytest.mark.parametrize("raw", [b"", begin()[:5], begin(), begin() + record(4, 1, b"\5\5x"), begin(role=9)])
-def test_the_end_of_the_connection_before_a_head_is_nothing(raw: bytes) -> None:
-    """Nobody was told of a request, so nobody is told that it is gone; there is nothing left to finish."""
-    machine = responder()
-    machine.feed(raw)
-    assert machine.eof() == []
-    assert (machine.must_close, machine.active, machine.request_id) == (True, False, 0)
-
-
-def test_the_end_of_the_connection_after_an_abort_says_nothing_new() -> None:
-    """One request is aborted at most once."""
-    machine = responder()
-    machine.feed(GET + abort())
-    assert machine.eof() == []
-
-
 def test_replies_are_given_out_once() -> None:
     """take() empties what it returns."""
     machine = responder()

@@ -102,16 +102,6 @@ def test_a_stream_is_cut_into_aligned_records(size: int) -> None:
     assert b"".join(contents) == data[:size]
 
 
-def test_error_text_has_a_stream_of_its_own() -> None:
-    """What is for the error log is written as STDERR."""
-    assert records.stderr(1, b"oh dear!") == records.serialize_record(records.STDERR, 1, b"oh dear!")
-
-
-def test_no_error_text_is_no_record() -> None:
-    """An empty STDERR would end the stream; nothing is written for nothing."""
-    assert records.stderr(1, b"") == b""
-
-
 def test_the_end_of_a_request_is_one_record_of_sixteen_bytes() -> None:
     """END_REQUEST carries a 32-bit appStatus and a protocolStatus."""
     assert records.end(258, 0x01020304, records.OVERLOADED) == b"\1\3\1\2\0\x08\0\0\1\2\3\4\2\0\0\0"

@@ -14,7 +14,9 @@ ANSWERS: dict[str, tuple[bytes, list[Reply]]] = {
     "nothing": (b"", []),
     "an answer": (records.whole(1, b"Status: 200"), [Stdout(b"Status: 200"), End(0, 0)]),
     "an empty answer": (records.whole(1, b"", 7), [End(7, 0)]),
-    "text for the log": (records.stderr(1, b"oh") + records.stdout(1, b"a"), [Stderr(b"oh"), Stdout(b"a")]),
+    "text for the log": (
+        serialize_record(records.STDERR, 1, b"oh") + records.stdout(1, b"a"), [Stderr(b"oh"), Stdout(b"a")],
+    ),
     "the end of STDERR": (serialize_record(records.STDERR, 1), []),
     "two requests": (records.end(2, 0, 1) + records.end(1), [End(0, 1, request_id=2), End(0, 0)]),
     "values": (serialize_record(records.GET_VALUES_RESULT, 0, b"\1\1Ab"), [Values({b"A": b"b"})]),
