@@ -7,6 +7,7 @@
     bytecode    which compiled code may be believed
     inotify     the kernel's queue of changes, read exactly
     noise       when the application's own writes make too much of it
+    links       the symbolic links on the way to a path
     filesystems where that queue tells everything
     waker       what wakes where there is no such queue
     git         when a work tree is half of one commit and half of another

@@ -24,6 +24,7 @@ from typing import NamedTuple
 from runner.freshness.filesystems import Mounts
 from runner.freshness.inotify import ATTRIB, CLOSE_WRITE, CREATE, ISDIR, LOST, MODIFY, MOVED_TO, Event, Inotify
 from runner.freshness.inputs import Additions, File, Inputs
+from runner.freshness.links import links
 from runner.freshness.noise import Noise
 from runner.freshness.stamps import being_written, stamp
 
@@ -240,21 +241,12 @@ class Watch:
         remedy = "; raise fs.inotify.max_user_watches" if error.errno == errno.ENOSPC else ""
         self.note(f"cannot watch {directory} ({error.strerror}): its files are looked at before each request{remedy}")
 
-    def _watch_links(self, directory: str, followed: frozenset[str] = frozenset()) -> None:
-        """A swapped symbolic link changes what a path means without an event in the directory it used to lead to."""
-        path = directory
-        while path != os.path.dirname(path):
-            if os.path.islink(path) and path not in followed:
-                parent, name = os.path.split(path)
+    def _watch_links(self, path: str) -> None:
+        try:
+            for parent, name in links(path):
                 self._watch_entry(parent, name)
-                # One step at a time: each link of a chain may be swapped.
-                try:
-                    target = os.path.join(os.path.realpath(parent), os.readlink(path))
-                except OSError:
-                    self._rearm_due = True  # it is being swapped; what takes its place has to be followed, too
-                else:
-                    self._watch_links(os.path.normpath(target), followed | {path})
-            path = os.path.dirname(path)
+        except OSError:
+            self._rearm_due = True  # one of them is being swapped
 
     def _watch_entry(self, directory: str, name: str) -> None:
         self._observe(directory)

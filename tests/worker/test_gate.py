@@ -102,7 +102,7 @@ def test_what_is_fresh_goes_on(door: Door, mode: str, asked: Request, good_until
 
 @pytest.mark.parametrize(("mode", "found", "asked", "good_until", "closing", "expected", "counted"), [
     ("redirect", True, GET, LATE, False, "307", {"REDIRECTS": 1}),
-    ("redirect", True, GET, LATE, True, "503", {"EXPIRED": 1}),
+    ("redirect", True, GET, LATE, True, "503", {"REFUSED": 1}),
     ("redirect", True, POST, LATE, False, "goes on", {}),
     ("redirect", True, POST, LATE, True, "goes on", {}),
     ("redirect", True, SOCKET, LATE, False, "elsewhere", {}),
