@@ -26,6 +26,7 @@ from runner.values import (
     COUNT,
     DURATION,
     GLOBS,
+    MODULES,
     OCTAL,
     PEERS,
     PREFIX,
@@ -160,6 +161,7 @@ class Settings:
     watch: tuple[str, ...] = knob(_FRESH, (), GLOBS, "more files that count as code (repeatable)")
     ignore: tuple[str, ...] = knob(_FRESH, (), GLOBS, "files that never count (repeatable)")
     checkpoints: int = knob(_FRESH, 6, whole(0, 100, 6), "paused imports to go on from after a save; 0 is none")
+    no_preload: tuple[str, ...] = knob(_FRESH, (), MODULES, "modules before which preloading ends (repeatable)")
     cache_dir: str = knob(_FRESH, lambda: _cache_directory(os.environ), path_to("DIR", "/var/cache/shop"),
                           "where trusted bytecode is kept", "~/.cache/runner")
 

@@ -199,6 +199,8 @@ OCTAL = Kind("MODE", _parse_octal, lambda mode: f"{mode:04o}", quoted=True)
 SWITCH = Kind("", _parse_switch, lambda on: "on" if on else "off", switch=True)
 PEERS = Kind("LIST", _parse_peer, separator=",")
 GLOBS = Kind("GLOB", text_like("", r"[^\0]+", "a glob", "'*.html'").parse, separator=",", repeatable=True)
+_MODULE = text_like("", r"[^\W\d]\w*(\.[^\W\d]\w*)*", "the name of a module", "numpy").parse
+MODULES = Kind("NAME", _MODULE, separator=",", repeatable=True)
 ACCOUNT = text_like("NAME", r"[^\s:,\0]+", "the name of an account", "www-data")
 URL_PATH = text_like("PATH", r"/[^\s?#\0]*", "a path on this server", "/ping")
 PREFIX = text_like("PATH", r"(/[^/\s?#\0]+)*", "empty, or a path with a / in front and none behind", "/shop")

@@ -54,7 +54,7 @@ class Bytecode:
     @functools.cached_property
     def _directory(self) -> str | None:
         # Opened at the first use, since this process may change its user before.
-        return _open_cache(self._wish) if self._wish else None
+        return open_cache(self._wish) if self._wish else None
 
     def load(self, path: str, loader: importlib.machinery.SourceFileLoader) -> CodeType:
         """The code of the source file *path*. Raises SyntaxError, OSError."""
@@ -131,7 +131,8 @@ def _source_hash(path: str) -> bytes | None:
         return None
 
 
-def _open_cache(directory: str) -> str | None:
+def open_cache(directory: str) -> str | None:
+    """*directory*, made if need be; None if it cannot be had, or others could put something there."""
     try:
         os.makedirs(directory, mode=0o700, exist_ok=True)
         seen = os.stat(directory)

@@ -43,12 +43,14 @@ class Recorder:
 
     count    modules whose code was asked for
     about    called with name and path of each source module before anything of it is noted, if set
+    given    called with the name of each module that is looked for; what it returns is where it is found, if set
     started  called with the name of each module before its code runs, if set
     """
 
     def __init__(self, inputs: Inputs, bytecode: Bytecode) -> None:
         self.count = 0
         self.about: Callable[[str, str], None] | None = None
+        self.given: Callable[[str], importlib.machinery.ModuleSpec | None] | None = None
         self.started: Callable[[str], None] | None = None
         self._inputs = inputs
         self._bytecode = bytecode
@@ -58,7 +60,7 @@ class Recorder:
         self._places: dict[str, bool] = {}
         self._written: set[str] = set()
         places = sysconfig.get_paths()
-        self._libraries = tuple(
+        self.libraries = tuple(
             {os.path.join(places[kind], "") for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
         )
 
@@ -166,7 +168,7 @@ class Recorder:
             return
         # Data of installed packages changes only together with their code, which is noted anyway; what says that they
         # are installed (and which entry points they offer) is asked about packages without any code in memory, too.
-        if path.startswith(self._libraries) and not os.path.dirname(path).endswith(_DISTRIBUTIONS):
+        if path.startswith(self.libraries) and not os.path.dirname(path).endswith(_DISTRIBUTIONS):
             return
         with self.own_reads():
             if not os.path.isdir(path):
@@ -180,7 +182,7 @@ class Recorder:
         if path and "importlib/metadata" in lister:
             with self.own_reads():
                 self._inputs.add_scan(path, _DISTRIBUTIONS)
-        elif path and "importlib" not in lister and not f"{path}/".startswith((*self._libraries, *_UNSTABLE)):
+        elif path and "importlib" not in lister and not f"{path}/".startswith((*self.libraries, *_UNSTABLE)):
             with self.own_reads():
                 self._inputs.add_scan(path)
 
@@ -222,15 +224,18 @@ def whole(path: str, load: Callable[[], CodeType]) -> CodeType:
 
 
 class _Lookups:
-    """A finder that finds nothing: it stands first in sys.meta_path to hear who looks for what."""
+    """A finder that stands first in sys.meta_path, to hear who looks for what; it finds only what was put aside."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
 
-    def find_spec(self, name: str, path: Iterable[str] | None = None, target: ModuleType | None = None) -> None:
+    def find_spec(
+        self, name: str, path: Iterable[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
         """See importlib.abc.MetaPathFinder."""
         with self._recorder.own_reads():
             self._recorder.look_up(name.rpartition(".")[2], list(sys.path if path is None else path))
+        return self._recorder.given(name) if self._recorder.given is not None else None
 
 
 def _site_directories() -> list[str]:

@@ -17,6 +17,7 @@ import os
 import signal
 import stat
 import time
+from collections.abc import Iterable
 from typing import NamedTuple
 
 HASHED = 4 << 20
@@ -110,3 +111,10 @@ def _open_regular(path: str, flags: int) -> int:
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file", path)
     return descriptor
+
+
+def torn(read: Iterable[Stamp | None], missed: Iterable[str]) -> bool:
+    """Whether what was *read* was on the disk at no moment: some of it is younger than what became, after they were
+    read, of the files *missed*. Of what is gone nobody knows since when."""
+    youngest = max((seen.ctime_ns for seen in read if seen is not None), default=0)
+    return any((now := stamp(path)) is None or now.ctime_ns <= youngest for path in missed)

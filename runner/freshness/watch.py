@@ -104,13 +104,13 @@ class Watch:
                     self._note_event(event, changed)
         now = time.monotonic()
         self._settle(now, changed)
+        changed += self._moved_roots()  # no event tells that a directory is gone as long as some process works in it
         while self._rearm_due:
             self._rearm_due = False
             self._sweep_due = True
             self._rearm()
         if self._sweep_due or self.inotify is None:
             self._sweep_due = False
-            changed += self._moved_roots()
             self._weigh_all(self.inputs.sweep(), now, changed)
         elif self.swept:
             self._weigh_all(self.inputs.sweep(self.swept), now, changed)
@@ -167,7 +167,7 @@ class Watch:
         ):
             time.sleep(0.001)
         self.settled()
-        changed = self._moved_roots() + self.inputs.sweep() if sweep else []
+        changed = self.inputs.sweep() if sweep else []
         if changed and not self.stale:
             self.stale = tuple(changed)
         return self.stale

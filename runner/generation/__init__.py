@@ -3,6 +3,8 @@
     loop         its life: to be born, fork, collect
     birth        from the order to begin to the report: import, prove; on the way copies are left behind, paused
     importing    the import, recorded
+    preload      what the application imports of others, imported before it
+    learned      which that is, kept between runs
     placement    where a pause is worth it (pure)
     pause        a process that waits, and goes on more than once
     fork_safety  whether this process may be copied, and if not, who is to blame

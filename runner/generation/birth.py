@@ -23,14 +23,19 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from typing import NoReturn
 
 from runner.freshness.git import Trees
+from runner.freshness.stamps import torn
 from runner.freshness.watch import State
 from runner.generation import fork_safety, lookout, page
 from runner.generation.importing import Attempt, Import, import_application, record
+from runner.generation.learned import Learned
 from runner.generation.pause import pause
 from runner.generation.placement import FIRST_STEP, Placement
+from runner.generation.preload import Preload
 from runner.host.error_page import Failure
+from runner.host.loading import parse_target
 from runner.log import Log
 from runner.process import interpreter, lifeline, messages
 from runner.process.messages import Begin, Channel
@@ -62,11 +67,14 @@ class Birth:
         self.late: list[str] = []
         self.copies: set[int] = set()
         self._attempt = Attempt(self._before_load)
-        able = self.watched and begin.slot == messages.FORKING and begin.lifeline >= 0 and lifeline.works()
+        slots = (messages.FORKING, messages.ZYGOTE)
+        able = self.watched and begin.slot in slots and begin.lifeline >= 0 and lifeline.works()
         most = settings.checkpoints if able else 0
         self._placement = Placement(most, frozenset(begin.hot), begin.step or FIRST_STEP)
         self._bond = self._hush = -1
         self._resumed = False
+        self._learned = Learned("")
+        self._preload = Preload([], "", (), self._unfit)
         self._name()
 
     def go(self) -> None:
@@ -94,21 +102,35 @@ class Birth:
 
     def idle_work(self) -> Iterator[None]:
         """What has time, in small steps."""
-        if self._hush >= 0:
-            os.close(self._hush)
-            yield
+        self.release()
+        yield
         for _ in self.watch.inputs.unhashed():
             yield
         self.recorder.tidy()
         yield
 
+    def release(self) -> None:
+        """Our copy may become busy now, if there is one."""
+        if self._hush >= 0:
+            with contextlib.suppress(BrokenPipeError):  # it has been given up
+                os.write(self._hush, b".")
+            self.let_go()
+
+    def let_go(self) -> None:
+        """In a child that is no copy: whoever waits for our end must not wait for the child's."""
+        if self._hush >= 0:
+            os.close(self._hush)
+            self._hush = -1
+
     # ---- import ---------------------------------------------------------------------------------------------
 
     def _import(self) -> None:
         self.recorder.started = self._journal
-        self.recorder.about = self._about if self._placement.most else None
         self.result = import_application(self.settings, self.watch, self.recorder, self._attempt)
-        self.recorder.started = self.recorder.about = None
+        self.recorder.started = self.recorder.about = self.recorder.given = None
+        if self._placement.most and self.result.failure is None:
+            with self.recorder.own_reads():
+                self._learned.learn(self._preload.settle())
 
     def _import_nothing(self) -> None:
         """The last attempt's process died in the import: show that, and watch what it had read until then."""
@@ -129,25 +151,47 @@ class Birth:
     def _prove(self) -> None:
         """What has changed since it was read ends this process, or makes it late."""
         before = time.monotonic()
-        changed = list(self.watch.prove(sweep=not self._resumed)[:PATHS])
+        changed = self.late = list(self.watch.prove(sweep=not self._resumed)[:PATHS])
         if not changed:
             self.good_until = before
             return
-        # A mixture of two saves that works is good for those who have waited; the failure of one is no answer, and half
-        # a work tree is no save.
-        good = self.result.failure is None and not self._trees.worked()
+        # What was on the disk at some moment is good for those who have waited since before; a failure is no answer if
+        # it may be that of a mixture, and half a work tree is no save.
+        whole = not self._trees.worked() and not torn(self.watch.inputs.files.values(), changed)
+        good = self.result.failure is None and whole
         if self.begin.voids < (1 if good else _HOPELESS):
             self.channel.send(messages.Unborn(changed))
             os._exit(0)
-        self.late = changed
 
     # ---- checkpoints ----------------------------------------------------------------------------------------
 
     def _before_load(self) -> None:
         """The first checkpoint: everything is ready, and nothing of the application is there."""
-        if self._placement.most:
-            with self.recorder.own_reads():
-                self._checkpoint("", "")
+        if not self._placement.most:
+            return
+        with self.recorder.own_reads():
+            self._learned = Learned.of(self.settings)
+        names = self._learned.wanted(self.settings.no_preload) if self.begin.preload else []
+        target = parse_target(self.settings.target, self.settings.chdir).module
+        self._preload = Preload(names, target, self.recorder.libraries, self._unfit)
+        self._preload.load()
+        self.recorder.about, self.recorder.given = self._about, self._preload.give
+        with self.recorder.own_reads():
+            self._checkpoint("", "")
+        if self.begin.slot == messages.ZYGOTE:
+            os._exit(0)
+
+    def _unfit(self, name: str, reason: str) -> NoReturn:
+        """What was preloaded is not what the application asks for: whoever begins anew finds out what is."""
+        with self.recorder.own_reads():
+            if name:
+                self._learned.stop_at(name)
+            self.channel.send(messages.Unfit(reason if name else ""))
+        os._exit(0)
+
+    def _has_learned(self) -> bool:
+        """A zygote that has loaded more than ours could be had."""
+        return self._preload.loaded < len(self._learned.wanted(self.settings.no_preload))
 
     def _about(self, name: str, path: str) -> None:
         """The file of the module *name* is about to be read."""
@@ -178,6 +222,7 @@ class Birth:
         """The copy's side: it waits, perhaps for ever. Returns when it is to go on. *size*: bytes in the journal."""
         set_title(f"checkpoint before {name}" if name else "zygote", self.settings.target)
         self.channel.close()
+        self.let_go()
         journal = self.begin.journal
         self.copies = set()
         told = pause(channel, self._renew, self.watch.inputs.unhashed)
@@ -237,7 +282,7 @@ class Birth:
             self.channel.send(
                 messages.Loaded(
                     files, result.target.kind, result.culprit, milliseconds, notes, self.good_until, self.late,
-                    self.recorder.count, self._placement.step,
+                    self.recorder.count, self._placement.step, self._has_learned(),
                 )
             )
         elif result.failure is not None:

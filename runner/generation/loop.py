@@ -97,6 +97,7 @@ class _Generation:
                 self._use_quiet()
             if self._drainer.overdue():
                 self._drainer.drain()
+        self._birth.release()
         os._exit(0)
 
     def _patience(self) -> float | None:
@@ -167,6 +168,7 @@ class _Generation:
     def _be_worker(self, slot: int, descriptor: int, drainer: socket.socket) -> NoReturn:
         """The child's side. It must hold nothing of the generation's, or the others would not see its end."""
         signal.set_wakeup_fd(-1)
+        self._birth.let_go()
         self._selector.close()
         self._channel.close()
         self._drainer.close()

@@ -3,7 +3,7 @@
 A story: it makes a copy of itself while nobody is in a hurry, since a fork costs milliseconds. The copy sleeps on a
 pipe. Told to go on, the process writes a byte into the pipe and is off; from now on the copy listens to the channel in
 its place. But first it has to make ready for that, and a copy of its own, and just now the processors have better
-things to do. So it waits until the other one closes the pipe, being through with its work or having ended, or until
+things to do. So it waits until the other one writes a second byte, being through with its work, or has ended, or until
 somebody calls. If the process ends while it waits (killed, or its channel closed), the copy reads the end of the pipe
 without a byte before it, and ends, too.
 
@@ -23,7 +23,7 @@ from runner.process.messages import Channel, Resume
 class Told(NamedTuple):
     """The order to go on: the *message*, the *descriptors* that came with it.
 
-    *copy*: the process that waits on, a child; *hush*: the pipe to be closed when it may become busy.
+    *copy*: the process that waits on, a child; *hush*: the pipe to be written to when it may become busy.
     """
 
     message: Resume

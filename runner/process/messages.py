@@ -27,6 +27,8 @@ interpreter lock."""
 
 FORKING = -1
 """The slot of a generation that forks its workers."""
+ZYGOTE = -4
+"""The slot of one that only leaves a zygote behind."""
 LOOKOUT = -2
 """The slot of a process that is to look out, neither to fork workers nor to be one."""
 PAGE = -3
@@ -36,11 +38,11 @@ PAGE = -3
 class Begin(NamedTuple):
     """supervisor -> generation: what to import, and how. Descriptors are numbers, inherited over exec.
 
-    *slot*: FORKING, LOOKOUT, PAGE, else this process is itself the slot's worker.
+    *slot*: FORKING, ZYGOTE, LOOKOUT, PAGE, else this process is itself the slot's worker.
     *aftermath*: "" or why the previous attempt's process died; then nothing is imported and this is the error shown.
     *voids*: attempts in a row before this one that files changed under; after the first one it may be late, see Loaded.
     *since*: for a PAGE, when that import began (CLOCK_MONOTONIC). *hot* and *step*: see Resume.
-    *lifeline*: see process/lifeline.py; -1: none, and no checkpoints.
+    *lifeline*: see process/lifeline.py; -1: none, and no checkpoints. *preload*: what was learned may be used.
     """
 
     settings: str
@@ -54,20 +56,22 @@ class Begin(NamedTuple):
     since: float
     hot: Sequence[str] = ()
     step: float = 0.0
+    preload: bool = True
     lifeline: int = -1
 
 
 class Resume(NamedTuple):
     """supervisor -> checkpoint: go on, as generation *number*; its channel and its journal come along.
 
-    *voids* as of Begin. *hot*: the files edited last, before which the next checkpoints are worth most; *step*: seconds
-    of import between the others, 0.0 if that is not known.
+    *voids* and *preload* as of Begin (the latter means nothing here). *hot*: the files edited last, before which the
+    next checkpoints are worth most; *step*: seconds of import between the others, 0.0 if that is not known.
     """
 
     number: int
     voids: int
     hot: Sequence[str]
     step: float
+    preload: bool = True
 
 
 class Fork(NamedTuple):
@@ -100,7 +104,8 @@ class Loaded(NamedTuple):
     *good_until*: this code is known to be no older than the disk at that moment (CLOCK_MONOTONIC, which is the same in
     all processes), so requests that began before may have it. *late*: the paths that changed while it was imported, if
     it is not fresh but stale from birth: of use to those who have waited since before. *modules*: how many were
-    imported, by this process or before it was paused; *step*: see Resume.
+    imported, by this process or before it was paused; *step*: see Resume. *learned*: what could be loaded before the
+    next start, and was not before this one.
     """
 
     files: int
@@ -112,6 +117,7 @@ class Loaded(NamedTuple):
     late: list[str]
     modules: int = 0
     step: float = 0.0
+    learned: bool = False
 
 
 class Broken(NamedTuple):
@@ -158,6 +164,15 @@ class Passed(NamedTuple):
     """generation -> supervisor: what was imported before I was paused has changed; my checkpoint is of no use."""
 
     paths: list[str]
+
+
+class Unfit(NamedTuple):
+    """generation -> supervisor: what was loaded before the application is not what it asks for; begin without that.
+
+    *note*: why it will always be so; "" if it is a matter of the next start.
+    """
+
+    note: str
 
 
 class Unborn(NamedTuple):
@@ -231,7 +246,7 @@ class Taken(NamedTuple):
 
 Message = (
     Begin | Resume | Fork | Keep | Retire | Reopen
-    | Loaded | Broken | Importing | Paused | Resumed | Passed | Unborn | Note | Stale | Forked | Reaped
+    | Loaded | Broken | Importing | Paused | Resumed | Passed | Unfit | Unborn | Note | Stale | Forked | Reaped
     | Ready | Retiring | Parcel | Taken
 )
 MESSAGES: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Message)}

@@ -28,6 +28,7 @@ class Pace(NamedTuple):
 
     hot: Sequence[str] = ()
     step: float = 0.0
+    preload: bool = True
 
 
 NO_PACE = Pace()

@@ -6,6 +6,7 @@ message means is the business of whoever gave `hear`. Start at Crew.start and Cr
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import signal
@@ -46,6 +47,7 @@ class Crew:
         self.hands: dict[int, Hand] = {}
         self.journal = -1
         self._lookout: Station | None = None
+        self._nursery: Station | None = None
         self._listeners = listeners
         self._scoreboard = scoreboard
         self._switchboard = Switchboard(selector)
@@ -86,6 +88,7 @@ class Crew:
         del self.stations[station.number]
         self.end_lookout(station.number)
         self._switchboard.leave(station.channel)
+        station.collect()
         os.close(station.journal)
         if station.checkpoint is not None:
             self.standby.drop(station.checkpoint)
@@ -125,6 +128,21 @@ class Crew:
         self._switchboard.attend(
             lookout.channel, lambda message, rights: hear(lookout, message, rights), lambda: None
         )
+
+    def prepare(self, settings: Settings, hear: HearStation) -> None:
+        """Have a zygote made, if there is a process to be had, that has loaded what was learned since the last one."""
+        if self._nursery is None:
+            with contextlib.suppress(OSError):
+                nursery = self._nursery = self._launch(0, messages.ZYGOTE, settings)
+                self._switchboard.attend(
+                    nursery.channel, lambda message, rights: hear(nursery, message, rights), self._end_nursery
+                )
+
+    def _end_nursery(self) -> None:
+        if self._nursery is not None:
+            self._nursery.collect()
+            os.close(self._nursery.journal)
+            self._nursery = None
 
     def dismiss(self, station: Station) -> int | None:
         """Collect a generation that has ended; its exit code as subprocess gives it, None if its parent will say."""
@@ -179,7 +197,7 @@ class Crew:
         for station in stations:
             if station.has_ended():
                 self.finish(station.channel)
-        kept = [*stations, *([self._lookout] if self._lookout else [])]
+        kept = [*stations, *self._helpers()]
         own = {station.popen.pid for station in kept if station.popen is not None}
         found: dict[int, int] = {}
         while True:
@@ -199,10 +217,13 @@ class Crew:
         for hand in self.hands.values():
             send_signal(hand.pid, signal.SIGKILL)
             hand.channel.close()
-        for station in [*self.stations.values(), *([self._lookout] if self._lookout else [])]:
+        for station in [*self.stations.values(), *self._helpers()]:
             station.collect()
             station.channel.close()
         self._lifeline.close()
+
+    def _helpers(self) -> list[Station]:
+        return [each for each in (self._lookout, self._nursery) if each is not None]
 
     def _enlist(self, hand: Hand, hear: HearWorker, gone: Callable[[Hand], None]) -> None:
         self.hands[hand.key] = hand

@@ -73,6 +73,20 @@ class Deeds:
         self._crew.withdraw(station)
         self._start(orders.Start(station.number, voids=station.voids))
 
+    def note_loaded(self, message: messages.Loaded) -> None:
+        """A generation is imported: what that teaches about the next one."""
+        # Steps that suit an import of everything are too wide for one with most of it loaded before.
+        self.pace = self.pace._replace(step=0.0 if message.learned else message.step, preload=True)
+        if message.learned:
+            self._crew.prepare(self.settings, self._inbox.hear)
+
+    def start_plainly(self, station: Station) -> None:
+        """What was loaded before the application does not suit it."""
+        self._crew.standby.clear()
+        if station.number in self._crew.stations:
+            self.pace = self.pace._replace(preload=False)
+            self.start_elsewhere(station)
+
     def _start(self, order: orders.Start | orders.Explain) -> None:
         try:
             self._crew.start(order, self.settings, self.death, self.pace, self._inbox.hear, self._inbox.gone)

@@ -205,10 +205,14 @@ class Supervisor:
                 station.note_pid(pid)
             case messages.Passed():
                 self._deeds.start_elsewhere(station)
+            case messages.Unfit(note):
+                if note:
+                    self._chronicle.note(note)
+                self._deeds.start_plainly(station)
             case messages.Loaded():
                 self._crew.end_lookout(station.number)
                 self._chronicle.loaded(message, station.checkpoint)
-                self._deeds.pace = self._deeds.pace._replace(step=message.step)
+                self._deeds.note_loaded(message)
                 self._roster.note_good_until(station.number, message.good_until)
                 self._roster.note_loaded(station.number, solo=bool(message.culprit), late=bool(message.late))
                 if stale := message.late or self._file.news():

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.freshness.stamps import HASHED, being_written, digest, hash_bytes, is_young, stamp
+from runner.freshness.stamps import HASHED, being_written, digest, hash_bytes, is_young, stamp, torn
+from tests.support.trouble import until
 
 WRITER = "import sys; f = open(sys.argv[1], 'a'); print('in', flush=True); sys.stdin.read()"
 
@@ -142,3 +143,33 @@ def test_epoch_times_are_times(tmp_path: Path, seconds: int) -> None:
         os.utime(path, (seconds, seconds))
         seen.append(stamp(str(path)))
     assert seen[0] != seen[1]
+
+
+def test_what_was_read_is_torn_if_some_of_it_is_younger_than_what_was_missed(tmp_path: Path) -> None:
+    """first is saved after it was read, then second, which is read after that: that was on the disk at no moment."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_text("1")
+    second.write_text("1")
+    read_before = [stamp(str(first)), stamp(str(second))]
+    ticked(first)
+    first.write_text("2")
+    assert not torn(read_before, [str(first)])
+    ticked(first)
+    second.write_text("2")
+    assert torn([read_before[0], stamp(str(second))], [str(first)])
+
+
+def test_of_what_is_gone_nobody_knows_since_when(tmp_path: Path) -> None:
+    """So it may have been gone before anything else was read."""
+    assert torn([], [str(tmp_path / "gone")])
+
+
+def ticked(path: Path) -> None:
+    """Wait until the clock of the change times has gone on."""
+    before, beside = os.stat(path).st_ctime_ns, path.with_name("clock")
+
+    def goes_on() -> bool:
+        beside.touch()
+        return os.stat(beside).st_ctime_ns > before
+
+    until("it goes on", goes_on)

@@ -197,7 +197,7 @@ def test_an_installation_while_the_interpreter_starts(
         f"import os; os.path.exists({str(gate)!r}) and (open({str(entered)!r}, 'w').close(), "
         f"[None for _ in iter(lambda: os.path.exists({str(gate)!r}), False)])\n"
     )
-    served = runner(place, "app:main", *mode, python=installation.python)
+    served = runner(place, "app:main", *mode, "--checkpoints", "0", python=installation.python)
     assert ask(served).text == "1"
     gate.touch()
     edit(place / "app.py", FILES["app.py"] + "#\n")

@@ -1,0 +1,88 @@
+"""What is kept of one start for the next."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from runner.generation.learned import Learned
+from runner.settings import Settings, resolve
+
+
+def settings(cache: Path | str, target: str = "app:main", directory: str = "/srv") -> Settings:
+    """Of an application, with that cache."""
+    return resolve({"target": target, "cache_dir": str(cache)}, {}, directory).settings
+
+
+def test_at_first_nothing_is_known(tmp_path: Path) -> None:
+    """And nothing is written."""
+    learned = Learned.of(settings(tmp_path / "cache"))
+    assert (learned.names, learned.without, os.listdir(tmp_path / "cache")) == ([], [], [])
+
+
+def test_what_was_learned_is_known_the_next_time(tmp_path: Path) -> None:
+    """In its order; of another application nothing."""
+    Learned.of(settings(tmp_path)).learn(["flask", "pandas"])
+    assert Learned.of(settings(tmp_path)).names == ["flask", "pandas"]
+    assert Learned.of(settings(tmp_path, "shop:main")).names == []
+    assert Learned.of(settings(tmp_path, directory="/opt")).names == []
+    assert len(os.listdir(tmp_path)) == 1
+
+
+def test_what_is_known_already_is_not_written(tmp_path: Path) -> None:
+    """A disk that is full, or read-only, need not be asked each time."""
+    learned = Learned.of(settings(tmp_path))
+    learned.learn(["flask"])
+    before = os.stat(learned.path).st_ino
+    learned.learn(["flask"])
+    assert os.stat(learned.path).st_ino == before
+
+
+@pytest.mark.parametrize(("without", "refused", "wanted"), [
+    ([], [], ["a", "b", "c"]), (["b"], [], ["a"]), ([], ["c"], ["a", "b"]), (["c"], ["a"], []),
+    (["x"], ["y"], ["a", "b", "c"]),
+])  # fmt: skip
+def test_the_order_ends_at_what_must_not_come_earlier(
+    tmp_path: Path, without: list[str], refused: list[str], wanted: list[str]
+) -> None:
+    """Whatever comes after that must not either: it may need it."""
+    learned = Learned.of(settings(tmp_path))
+    learned.learn(["a", "b", "c"])
+    for name in without:
+        learned.stop_at(name)
+    assert Learned.of(settings(tmp_path)).wanted(refused) == wanted
+
+
+@pytest.mark.parametrize("content", [
+    "", "null", "[]", "{}", '{"names": 1, "without": []}', '{"names": [1], "without": []}', "{\x00", "\udcff",
+])
+def test_what_cannot_be_read_is_not_known(tmp_path: Path, content: str) -> None:
+    """Half a file, another form, other bytes."""
+    learned = Learned.of(settings(tmp_path))
+    Path(learned.path).write_text(content, encoding="utf-8", errors="surrogateescape")
+    assert Learned.of(settings(tmp_path)).names == []
+
+
+def test_who_else_may_write_there_is_not_believed(tmp_path: Path) -> None:
+    """What the file names is imported."""
+    Learned.of(settings(tmp_path)).learn(["flask"])
+    tmp_path.chmod(0o777)
+    learned = Learned.of(settings(tmp_path))
+    assert (learned.path, learned.names) == ("", [])
+    learned.learn(["pandas"])
+
+
+def test_a_disk_that_cannot_be_written_costs_nothing(tmp_path: Path) -> None:
+    """What was learned is known until the end of the process."""
+    learned = Learned.of(settings(tmp_path / "cache"))
+    os.rmdir(tmp_path / "cache")
+    learned.learn(["flask"])
+    assert learned.wanted() == ["flask"]
+
+
+def test_the_file_is_plain(tmp_path: Path) -> None:
+    """Whoever wants to know what is preloaded can look."""
+    learned = Learned.of(settings(tmp_path))
+    learned.learn(["flask"])
+    assert json.loads(Path(learned.path).read_text()) == {"names": ["flask"], "without": []}
