@@ -200,7 +200,10 @@ class Birth:
 
     def _checkpoint(self, name: str, path: str) -> None:
         """Leave a copy behind, if this process can be copied."""
-        if fork_safety.culprit(self._attempt.before) or fork_safety.children() - self.copies:
+        if fork_safety.culprit(self._attempt.before):
+            return  # said when the import is over
+        if fork_safety.children() - self.copies:
+            self.watch.note("the import left a child process running: no checkpoints from there on")
             return
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         noted = os.fstat(self.begin.journal).st_size

@@ -231,11 +231,18 @@ class _Generation:
 
 
 def _fork_before_closing(sock: socket.socket) -> int:
+    """What is said to the child by kill(1) waits until it listens: it has our handlers, which do nothing."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, interpreter.GROUP)
+    pid = -1
     try:
-        return os.fork()
+        pid = os.fork()
     except OSError:
         sock.close()
         raise
+    finally:
+        if pid:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return pid
 
 
 def _wait_for_begin(channel: Channel) -> Begin:

@@ -33,7 +33,7 @@ from runner.host.threads import Threads
 from runner.host.timer import Clock, Timer
 from runner.host.wsgi import Host
 from runner.log import Log
-from runner.process import messages
+from runner.process import interpreter, messages
 from runner.process.messages import Channel
 from runner.process.scoreboard import Counter, Moment, Scoreboard
 from runner.process.titles import set_title
@@ -138,6 +138,7 @@ class _Worker:
         self._open_host()
         self._collecting = self._check.stale()
         self._signals = Signals(self._loop, self._hear_signal)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, interpreter.GROUP)
         self._loop.add_reader(self._task.channel, self._obey)
         row = self._row
         row.set(Counter.PID, os.getpid())

@@ -10,12 +10,12 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.benchmarks import edits, modules, report, sqlite, throughput, waiting
+from tests.benchmarks import edits, instant, modules, report, sqlite, throughput, waiting
 from tests.benchmarks.load import Pace
 
 BENCHMARKS: dict[str, Callable[[Path, Pace], str]] = {
     "throughput": throughput.run, "modules": modules.run, "edits": edits.run, "sqlite": sqlite.run,
-    "waiting": waiting.run,
+    "waiting": waiting.run, "instant": instant.run,
 }  # fmt: skip
 
 

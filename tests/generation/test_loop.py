@@ -95,6 +95,17 @@ def test_a_worker_accepts_and_its_end_is_told(directory: Path) -> None:
         assert (reaped.pid, os.waitstatus_to_exitcode(reaped.status)) == (pid, -signal.SIGKILL)
 
 
+def test_a_worker_hears_what_it_was_told_before_it_listened(directory: Path) -> None:
+    """TERM the moment it is there, and it leaves."""
+    with generation(directory) as stage:
+        stage.hear(messages.Loaded)
+        pid, channel = stage.fork()
+        os.kill(pid, signal.SIGTERM)
+        said = {type(stage.hear(object, channel)) for _ in range(2)}
+        assert said == {messages.Ready, messages.Retiring}
+        assert ended(channel)
+
+
 def test_a_fork_without_a_channel_is_refused(directory: Path) -> None:
     """As it is when no descriptor number is free; the generation lives."""
     with generation(directory) as stage:
