@@ -31,7 +31,9 @@ def render(report: Mapping[str, Any]) -> str:
 
 
 def render_reload(reload: Mapping[str, Any]) -> str:
-    """One line about one reload: `app.py, models.py -> generation 15 in 38 ms`; empty if there was none."""
+    """One line about one reload, empty if there was none:
+    `shop/view.py -> generation 15 in 14 ms (resumed before shop.view, 1,087 of 1,088 modules kept)`.
+    """
     if not reload:
         return ""
     changed = _some([str(each) for each in reload.get("changed") or ()]) or "asked for"
@@ -40,7 +42,8 @@ def render_reload(reload: Mapping[str, Any]) -> str:
         return f"{changed} -> {generation} failed: {' '.join(str(reload['error']).split())}"
     milliseconds = reload.get("milliseconds")
     took = f" in {milliseconds:,.0f} ms" if isinstance(milliseconds, (int, float)) else ""
-    return f"{changed} -> {generation}{took}"
+    origin = f" ({reload['origin']})" if reload.get("origin") else ""
+    return f"{changed} -> {generation}{took}{origin}"
 
 
 def duration(seconds: float) -> str:

@@ -104,6 +104,8 @@ def test_a_reload_that_was_asked_for_names_no_file() -> None:
     """Nothing changed, somebody wanted it."""
     asked = {"changed": [], "generation": 2, "milliseconds": 7}
     assert render_reload(asked) == "asked for -> generation 2 in 7 ms"
+    resumed = {"changed": ["view.py"], "generation": 3, "milliseconds": 14.4, "origin": "resumed before view"}
+    assert render_reload(resumed) == "view.py -> generation 3 in 14 ms (resumed before view)"
 
 
 def test_many_changed_files_are_counted() -> None:

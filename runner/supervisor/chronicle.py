@@ -120,7 +120,8 @@ class Chronicle:
         return first + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
 
     def _tell(self, number: int, error: str) -> None:
-        reload = Reload(self._paths, number, round(self._elapsed(), 1), error)
+        origin = "" if error else self._ledger.origin
+        reload = Reload(self._paths, number, round(self._elapsed(), 1), error, origin)
         if number > 1:
             self._ledger.note_reload(reload)
         for question, after in list(self._waiting):

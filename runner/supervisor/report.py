@@ -21,12 +21,16 @@ from runner.supervisor.roster import Roster
 
 @dataclass(frozen=True)
 class Reload:
-    """One reload: the *changed* paths (or who asked), the *generation* it led to, and an *error* if that is broken."""
+    """One reload: the *changed* paths (or who asked), the *generation* it led to, and an *error* if that is broken.
+
+    *origin*: where its import went on, "" if from the beginning.
+    """
 
     changed: list[str]
     generation: int
     milliseconds: float
     error: str
+    origin: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""

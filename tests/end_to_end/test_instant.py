@@ -135,3 +135,27 @@ def test_what_the_application_changes_first_is_found_out_and_said_once(
         served.stop()
     reason = "colorsys is not preloaded: the application changes first what it may see"
     assert served.output.count(reason) == 0, "it is remembered"
+
+
+def test_who_goes_on_twice_is_not_the_same(project: Project, runner: Runner) -> None:
+    """Random numbers are drawn anew, and what was registered to run after a fork has run: as in every fork."""
+    app = """
+        import os, random
+        FORKS = []
+        os.register_at_fork(after_in_child=lambda: FORKS.append(os.getpid()))
+        random.random()
+        import drawn
+        def main(environ, start_response):
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            return [f"{drawn.VALUE} {os.getpid() in FORKS}".encode()]
+    """
+    place = project({"app.py": app, "drawn.py": "import random\nVALUE = 0\n"})
+    served = runner(place, "app:main")
+    drawn = set()
+    for number in range(3):
+        edit(place / "drawn.py", f"import random\nVALUE = random.random()  # {number}\n")
+        value, forked = ask(served).text.split()
+        drawn.add(value)
+        assert forked == "True"
+    assert len(drawn) == 3
+    served.wait_for(r"resumed before drawn")

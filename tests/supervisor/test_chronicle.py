@@ -12,6 +12,7 @@ from runner.log import Log
 from runner.process import messages
 from runner.settings import resolve
 from runner.supervisor.banner import Banner
+from runner.supervisor.checkpoints import Checkpoint
 from runner.supervisor.chronicle import Chronicle
 from runner.supervisor.control import Question
 from runner.supervisor.report import Ledger
@@ -38,12 +39,14 @@ class Story:
         banner = Banner(settings, ["http://127.0.0.1:8000/"], self.log)
         self.chronicle = Chronicle(self.log, self.ledger, banner, settings)
 
-    def ready(self, number: int, *, broken: bool = False, due: bool = False, **more: Any) -> None:
+    def ready(
+        self, number: int, *, broken: bool = False, due: bool = False, checkpoint: Checkpoint | None = None, **more: Any
+    ) -> None:
         """A generation is loaded and its first worker accepts."""
         values: dict[str, Any] = {"files": 7, "kind": "WSGI", "culprit": "", "milliseconds": 5.0, "notes": [],
                                   "good_until": 0.0, "late": []}
         values |= more
-        self.chronicle.loaded(messages.Loaded(**values))
+        self.chronicle.loaded(messages.Loaded(**values), checkpoint)
         self.chronicle.ready(number, broken=broken, due=due)
 
     def broken(self, number: int, kept: int | None = None) -> None:
@@ -145,6 +148,23 @@ def test_whoever_waits_is_told(story: Story) -> None:
     story.broken(4, kept=1)
     assert "NameError" in kept.answer()["last_reload"]["error"]
     assert story.wait(after=9).answer() is None
+
+
+@pytest.mark.parametrize(("checkpoint", "origin"), [
+    (Checkpoint(3, "shop.view", 1087), "resumed before shop.view, 1,087 of 1,088 modules kept"),
+    (Checkpoint(3, "", 600), "resumed from the zygote, 600 of 1,088 modules kept"),
+])
+def test_it_is_told_where_an_import_went_on(story: Story, checkpoint: Checkpoint, origin: str) -> None:
+    """In the log's line and to whoever waits; of the next one that begins at the beginning nothing is said."""
+    story.ready(1)
+    steps: list[tuple[int, dict[str, Any]]] = [(2, {"checkpoint": checkpoint, "modules": 1088}), (3, {})]
+    for number, more in steps:
+        waiting = story.wait(after=number - 1)
+        story.chronicle.note_change(["/srv/shop/view.py"])
+        story.ready(number, **more)
+        told = waiting.answer()["last_reload"]
+        assert told.get("origin", "") == (origin if more else "")
+        assert (f"({origin})" in story.log.lines[-1]) is bool(more)
 
 
 def test_what_cannot_be_exact_is_said_once(story: Story) -> None:
