@@ -28,7 +28,7 @@ from typing import Any
 
 from runner.freshness.bytecode import Bytecode
 from runner.freshness.inputs import Inputs
-from runner.freshness.stamps import being_written, stamp
+from runner.freshness.stamps import Stamp, being_written, stamp
 
 _UNSTABLE = ("/proc/", "/sys/", "/dev/")
 _DISTRIBUTIONS = (".dist-info", ".egg-info")
@@ -41,6 +41,7 @@ _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 class Recorder:
     """Writes into *inputs* everything that is read from `open` on.
 
+    read     e.g. {"/srv/shop/view.py": Stamp(…)}: the state in which a source was read; that in *inputs* may be older
     count    modules whose code was asked for
     about    called with name and path of each source module before anything of it is noted, if set
     given    called with the name of each module that is looked for; what it returns is where it is found, if set
@@ -48,6 +49,7 @@ class Recorder:
     """
 
     def __init__(self, inputs: Inputs, bytecode: Bytecode) -> None:
+        self.read: dict[str, Stamp | None] = {}
         self.count = 0
         self.about: Callable[[str, str], None] | None = None
         self.given: Callable[[str], importlib.machinery.ModuleSpec | None] | None = None
@@ -81,7 +83,8 @@ class Recorder:
                 if recorder.about is not None:
                     recorder.about(name, os.path.abspath(path))
                 recorder._begin(name, path)
-                return whole(path, lambda: recorder._bytecode.load(path, loader))
+                code, recorder.read[os.path.abspath(path)] = whole(path, lambda: recorder._bytecode.load(path, loader))
+                return code
 
         sourceless = importlib.machinery.SourcelessFileLoader.get_code
 
@@ -199,8 +202,9 @@ class Recorder:
             self._own.reading = before
 
 
-def whole(path: str, load: Callable[[], CodeType]) -> CodeType:
+def whole(path: str, load: Callable[[], CodeType]) -> tuple[CodeType, Stamp | None]:
     """What *load* makes of *path*, once nobody saves it in place any more; for that it waits at most WRITING seconds.
+    With the stamp of what was read, as far as that is certain.
 
     An import that was overtaken may still have to answer those who have waited: with a mixture of saves, if need be,
     but not with half of one, such as the empty module that is there between truncation and writing.
@@ -220,7 +224,7 @@ def whole(path: str, load: Callable[[], CodeType]) -> CodeType:
                 raise
         else:
             if not patient or stamp(path) == before:
-                return code
+                return code, before
 
 
 class _Lookups:

@@ -17,7 +17,7 @@ import os
 import signal
 import stat
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 HASHED = 4 << 20
@@ -113,8 +113,14 @@ def _open_regular(path: str, flags: int) -> int:
     return descriptor
 
 
-def torn(read: Iterable[Stamp | None], missed: Iterable[str]) -> bool:
-    """Whether what was *read* was on the disk at no moment: some of it is younger than what became, after they were
-    read, of the files *missed*. Of what is gone nobody knows since when."""
-    youngest = max((seen.ctime_ns for seen in read if seen is not None), default=0)
+def torn(noted: Mapping[str, Stamp | None], read: Mapping[str, Stamp | None], missed: Collection[str]) -> bool:
+    """Whether what was read was on the disk at no moment: some of it is younger than what became, after they were
+    read, of the files *missed*.
+
+    *noted* has the stamps before reading, *read* those of what was then read, of which not all is known. Of what is
+    gone nobody knows since when; of several files that were missed, which one was read in which state.
+    """
+    if len(missed) > 1 and not all(path in read for path in missed):
+        return True
+    youngest = max((seen.ctime_ns for seen in {**noted, **read}.values() if seen is not None), default=0)
     return any((now := stamp(path)) is None or now.ctime_ns <= youngest for path in missed)

@@ -44,8 +44,9 @@ from runner.settings import Settings
 
 PATHS = 50
 """Changed paths that a message names."""
-_HOPELESS = 4
-"""Void attempts in a row, after which what failed, or is half a work tree, is shown although files changed under it."""
+_HOPELESS, _WEARY = 4, 2.0
+"""Void attempts in a row, and seconds of them, after which what failed, or is a mixture of saves, or half a work tree,
+is shown although files changed under it."""
 
 
 class Birth:
@@ -157,9 +158,10 @@ class Birth:
             return
         # What was on the disk at some moment is good for those who have waited since before; a failure is no answer if
         # it may be that of a mixture, and half a work tree is no save.
-        whole = not self._trees.worked() and not torn(self.watch.inputs.files.values(), changed)
+        whole = not self._trees.worked() and not torn(self.watch.inputs.files, self.recorder.read, changed)
         good = self.result.failure is None and whole
-        if self.begin.voids < (1 if good else _HOPELESS):
+        hopeless = self.begin.voids >= _HOPELESS and self.begin.voids * self._attempt.elapsed() >= _WEARY
+        if not hopeless and not (good and self.begin.voids):
             self.channel.send(messages.Unborn(changed))
             os._exit(0)
 

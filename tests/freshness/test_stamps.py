@@ -147,21 +147,30 @@ def test_epoch_times_are_times(tmp_path: Path, seconds: int) -> None:
 
 def test_what_was_read_is_torn_if_some_of_it_is_younger_than_what_was_missed(tmp_path: Path) -> None:
     """first is saved after it was read, then second, which is read after that: that was on the disk at no moment."""
-    first, second = tmp_path / "first", tmp_path / "second"
-    first.write_text("1")
-    second.write_text("1")
-    read_before = [stamp(str(first)), stamp(str(second))]
-    ticked(first)
-    first.write_text("2")
-    assert not torn(read_before, [str(first)])
-    ticked(first)
-    second.write_text("2")
-    assert torn([read_before[0], stamp(str(second))], [str(first)])
+    first, second = str(tmp_path / "first"), str(tmp_path / "second")
+    for path in (first, second):
+        Path(path).write_text("1")
+    noted = {path: stamp(path) for path in (first, second)}
+    ticked(tmp_path / "first")
+    Path(first).write_text("2")
+    assert not torn(noted, noted, [first])
+    ticked(tmp_path / "first")
+    Path(second).write_text("2")
+    read = {**noted, second: stamp(second)}
+    # Whether second was saved before it was stamped, or between that and its reading.
+    assert torn(read, read, [first])
+    assert torn(noted, read, [first, second])
+    assert not torn(noted, noted, [first, second])
 
 
-def test_of_what_is_gone_nobody_knows_since_when(tmp_path: Path) -> None:
-    """So it may have been gone before anything else was read."""
-    assert torn([], [str(tmp_path / "gone")])
+def test_of_what_is_not_known_the_worst_is_believed(tmp_path: Path) -> None:
+    """Since when it is gone; which of two states of a file was read that no source is."""
+    path, other = str(tmp_path / "one"), str(tmp_path / "other")
+    assert torn({}, {}, [path])
+    Path(path).touch()
+    Path(other).touch()
+    assert not torn({}, {}, [path])
+    assert torn({}, {path: None}, [path, other])
 
 
 def ticked(path: Path) -> None:
