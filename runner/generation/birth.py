@@ -238,7 +238,9 @@ class Birth:
         # Whoever reads what this import notes wants to know what was noted before it was paused.
         os.write(noted, os.pread(journal, size, 0))
         os.close(journal)
-        self.begin = self.begin._replace(number=order.number, voids=order.voids, journal=noted)
+        self.begin = self.begin._replace(
+            slot=messages.FORKING, number=order.number, voids=order.voids, journal=noted
+        )
         self.copies = {told.copy} - {-1}
         self._hush = told.hush
         self._resumed = True

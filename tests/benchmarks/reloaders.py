@@ -63,7 +63,8 @@ def _flask(port: int, _: int) -> list[str]:
 
 
 def _hupper(port: int, _: int) -> list[str]:
-    return [sys.executable, "-m", "hupper", "-m", "waitress", "--listen", f"127.0.0.1:{port}", "app:app"]
+    hupper = "from hupper.cli import main; main()"
+    return [sys.executable, "-c", hupper, "-m", "waitress", f"--listen=127.0.0.1:{port}", "app:app"]
 
 
 OURS = Reloader("runner", "runner", ours())

@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import Project, Runner
 from tests.end_to_end.reloading import agree, ask
 from tests.support.project import edit
-from tests.support.trouble import report
+from tests.support.trouble import report, until
 
 APP = """
 import {foreign}
@@ -105,6 +105,21 @@ def test_what_was_learned_is_loaded_before_the_next_start(
     edit(place / "app.py", files()["app.py"] + "# edited\n")
     assert agree(served, place).text == "0 0 0"
     served.wait_for(r"app\.py changed → generation 2 in \d+ ms \(resumed .*, [1-9]\d* of \d+ modules kept\)")
+
+
+def test_what_was_learned_is_loaded_meanwhile(project: Project, runner: Runner) -> None:
+    """The first start teaches, and a zygote is made that knows: the main module need not be edited for that."""
+    place = project(files())
+    served = runner(place, "app:main")
+
+    def knows() -> bool:
+        return any(each["modules"] and not each["module"] for each in report(served)["checkpoints"])
+
+    until("a zygote is there that knows", knows, live=served)
+    edit(place / "app.py", files()["app.py"] + "# edited\n")
+    assert agree(served, place).text == "0 0 0"
+    served.wait_for(r"app\.py changed → generation 2 in \d+ ms \(resumed from the zygote, [1-9]\d* of \d+ modules")
+    assert "from the beginning" not in served.output
 
 
 @pytest.mark.parametrize("foreign", ["plistlib, wave", "plistlib", "colorsys, wave, plistlib"])
