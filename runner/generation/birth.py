@@ -31,7 +31,7 @@ from runner.freshness.watch import State
 from runner.generation import fork_safety, lookout, page
 from runner.generation.importing import Attempt, Import, import_application, record
 from runner.generation.learned import Learned
-from runner.generation.pause import pause
+from runner.generation.pause import fork, pause
 from runner.generation.placement import FIRST_STEP, Placement
 from runner.generation.preload import Preload
 from runner.host.error_page import Failure
@@ -210,12 +210,16 @@ class Birth:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         noted = os.fstat(self.begin.journal).st_size
         gc.freeze()
-        with contextlib.suppress(OSError):
-            copy = os.fork()
-            if not copy:
-                ours.close()
+        copy = fork()
+        if not copy:
+            ours.close()
+            try:
                 self._wait(Channel(theirs), name, noted)
-                return
+            except OSError:
+                # Whatever it is, it is nothing that the application could have met, and nobody has told us to go on.
+                os._exit(1)
+            return
+        if copy > 0:
             self.copies.add(copy)
             self.channel.send(messages.Paused(name, self.recorder.count), ours.fileno())
             for pid in self._placement.note_taken(copy, path, self._attempt.elapsed()):

@@ -12,6 +12,7 @@ Laws: one thread; who is of no use any more ends by itself. Start at pause.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 from collections.abc import Callable, Iterator
@@ -43,20 +44,21 @@ def pause(channel: Channel, prepare: Callable[[], bool], idle: Callable[[], Iter
         if not prepare():
             os._exit(0)
         listening, speaking = os.pipe()
-        copy = _fork()
+        copy = fork()
         if not copy:
             os.close(speaking)
             _sleep(listening, channel)
             continue
         os.close(listening)
         received = _receive(channel, idle)
-        os.write(speaking, b".")
+        with contextlib.suppress(BrokenPipeError):  # there is none, or it was killed
+            os.write(speaking, b".")
         channel.close()
         return Told(*received, copy, speaking)
 
 
-def _fork() -> int:
-    """-1 if there is no process to be had: then nobody waits on."""
+def fork() -> int:
+    """As os.fork; -1 if there is no process to be had: then nobody waits."""
     try:
         return os.fork()
     except OSError:

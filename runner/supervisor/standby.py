@@ -8,6 +8,7 @@ Law: a channel that is closed here ends whoever listens to it. Start at Standby.
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import NamedTuple
 
@@ -53,6 +54,7 @@ class Standby:
             if sent:
                 return Resumed(ours, journal, checkpoint)
             ours.close()
+            os.close(journal)
             self.drop(checkpoint)
         return None
 

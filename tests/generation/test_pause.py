@@ -12,7 +12,7 @@ import pytest
 from runner.process import messages
 from runner.process.messages import Resume
 from tests.support.process import PATIENCE
-from tests.support.trouble import until
+from tests.support.trouble import alive, until
 
 WAITING = """
 import os, socket, sys
@@ -124,6 +124,18 @@ def test_who_is_killed_takes_its_copy_along(waiting: Waiting) -> None:
     pid, _ = waiting.says()
     until("it listens", lambda: _listens(pid))
     os.kill(pid, signal.SIGKILL)
+    assert waiting.output.read() == b""
+
+
+def test_without_its_copy_it_goes_on_all_the_same(waiting: Waiting) -> None:
+    """It was killed; then nobody waits in its place."""
+    pid, _ = waiting.says()
+    until("it listens", lambda: _listens(pid))
+    copy = int(Path(f"/proc/{pid}/task/{pid}/children").read_text())
+    os.kill(copy, signal.SIGKILL)
+    until("its copy is gone", lambda: not alive({copy}))
+    waiting.resume(5)
+    assert waiting.says()[1].startswith("goes on as 5")
     assert waiting.output.read() == b""
 
 

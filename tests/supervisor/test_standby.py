@@ -108,11 +108,14 @@ def test_who_cannot_be_told_is_passed_over(bench: Bench) -> None:
     bench.pause("", 0)
     bench.pause("shop.view", 7)
     bench.waiting["shop.view"].close()
+    before = len(os.listdir("/proc/self/fd"))
     resumed = bench.standby.resume(ORDER)
     assert resumed is not None
     assert resumed.checkpoint.module == ""
     os.close(resumed.journal)
     resumed.channel.close()
+    # The two ends of the order that the other one has not read yet are in no process; its channel is closed.
+    assert len(os.listdir("/proc/self/fd")) == before - 1
 
 
 def test_who_has_ended_is_forgotten(bench: Bench) -> None:
