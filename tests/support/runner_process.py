@@ -6,10 +6,12 @@ removed, because they are options in disguise.
 
 import os
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from runner.supervisor.control import ask
 from tests.support.places import free_port, short_directory
 from tests.support.process import PATIENCE, Live
 
@@ -35,6 +37,13 @@ class Served(Live):
             command += ["--fastcgi", f"unix:{self.fastcgi}", "--socket-mode", "666"]
         super().__init__(command, cwd=directory, env=env)
 
+    def wait_until_complete(self) -> None:
+        """Until no worker is on its way."""
+        deadline = time.monotonic() + PATIENCE
+        while any(each["state"] == "starting" for each in ask(str(self.control), {"command": "status"})["workers"]):
+            assert time.monotonic() < deadline, f"a worker does not come\n{self.output}"
+            time.sleep(0.002)
+
     def stop(self, timeout: float = PATIENCE) -> int:
         """As Live.stop; the sockets go, too."""
         with self._places:
@@ -59,6 +68,9 @@ def serve(
 ) -> Served:
     """Start `runner serve` with *options* (the target among them) in *directory*, and wait until *ready*.
 
+    That is, until all workers accept, not only the first one: each looks at the disk when it starts, so one that is
+    late could be the first to find what the test edits, and who asks then would be held where it expects a redirect.
+
     Listens on a free port and on a FastCGI socket, unless *options* say where. *env* is added to
     environment(). *python* is the interpreter.
     """
@@ -66,6 +78,7 @@ def serve(
     try:
         if ready:
             served.wait_for(READY)
+            served.wait_until_complete()
     except BaseException:
         served.stop()
         raise
