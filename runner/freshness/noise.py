@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
 
+from runner.freshness.coverage import Coverage
 from runner.freshness.inotify import Inotify
 from runner.freshness.inputs import Inputs
 
@@ -22,43 +22,38 @@ NOISE = 64
 
 
 class Noise:
-    """*directories*: names by the number of their watch, shared with the Watch; *arm* has it hear everything again."""
+    """See the module."""
 
-    def __init__(self, inputs: Inputs, directories: dict[int, set[str]], arm: Callable[[str], None]) -> None:
-        self.quieted: set[str] = set()
+    def __init__(self, inputs: Inputs, coverage: Coverage) -> None:
         self._inputs = inputs
-        self._directories = directories
-        self._arm = arm
+        self._coverage = coverage
         self._heard: Counter[int] = Counter()
 
     def note(self, inotify: Inotify, watch: int) -> None:
         """A write to a file that is no input, heard by the watch of that number."""
         self._heard[watch] += 1
         if self._heard[watch] == NOISE:
-            self._quiet(inotify, self._directories.get(watch, set()))
+            self._quiet(inotify, self._coverage.places(watch))
 
     def end(self, directory: str) -> None:
         """Hear everything of *directory* again, until there is as much noise again."""
         self._heard.clear()
-        if directory in self.quieted:
-            self.quieted.remove(directory)
-            self._arm(directory)
+        if directory in self._coverage.quieted:
+            self._coverage.arm(directory)
 
     def forget(self) -> None:
-        """All watches are set anew."""
-        self.quieted.clear()
+        """Count from nothing: all watches are set anew."""
         self._heard.clear()
 
-    def _quiet(self, inotify: Inotify, directories: set[str]) -> None:
+    def _quiet(self, inotify: Inotify, directories: tuple[str, ...]) -> None:
         """Hear no more of writes to files in *directories*, which are names of one, but of writes to its inputs."""
-        if directories & self.quieted:
+        if not self._coverage.quieted.isdisjoint(directories):
             return
         try:
             for path, seen in list(self._inputs.files.items()):  # other threads add to them
                 if seen is not None and os.path.dirname(path) in directories:
-                    self._directories.setdefault(inotify.watch_file(path), set()).add(path)
+                    self._coverage.watch_inode(inotify, path)
             for directory in directories:
-                inotify.watch_names(directory)
-                self.quieted.add(directory)
+                self._coverage.quiet(inotify, directory)
         except OSError:
             pass

@@ -27,7 +27,6 @@ from typing import NoReturn
 
 from runner.freshness.git import Trees
 from runner.freshness.stamps import torn
-from runner.freshness.watch import State
 from runner.generation import fork_safety, lookout, page
 from runner.generation.importing import Attempt, Import, import_application, record
 from runner.generation.learned import Learned
@@ -181,6 +180,7 @@ class Birth:
         with self.recorder.own_reads():
             self._checkpoint("", "")
         if self.begin.slot == messages.ZYGOTE:
+            self.watch.leave()
             os._exit(0)
 
     def _unfit(self, name: str, reason: str) -> NoReturn:
@@ -234,7 +234,7 @@ class Birth:
         self.let_go()
         journal = self.begin.journal
         self.copies = set()
-        told = pause(channel, self._renew, self.watch.inputs.unhashed)
+        told = pause(channel, self.watch.inputs.unhashed)
         order, (line, noted) = told.message, told.descriptors
         self.good_until = time.monotonic()
         self.channel = Channel(socket.socket(fileno=line))
@@ -257,14 +257,10 @@ class Birth:
         self._name()
         self._look_again()
 
-    def _renew(self) -> bool:
-        """A change queue of our own, for the other one belongs to whom we are a copy of."""
-        self.watch.renew()
-        return self.watch.verdict().state is not State.STALE
-
     def _look_again(self) -> None:
         """What was imported until here must still be what is on the disk."""
         self._trees.restart()
+        self.watch.go_on()
         self._trees.wait(list(self.watch.directories))
         if changed := self.watch.settled().paths:
             self.channel.send(messages.Passed(list(changed[:PATHS])))

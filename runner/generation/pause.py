@@ -2,10 +2,10 @@
 
 A story: it makes a copy of itself while nobody is in a hurry, since a fork costs milliseconds. The copy sleeps on a
 pipe. Told to go on, the process writes a byte into the pipe and is off; from now on the copy listens to the channel in
-its place. But first it has to make ready for that, and a copy of its own, and just now the processors have better
-things to do. So it waits until the other one writes a second byte, being through with its work, or has ended, or until
-somebody calls. If the process ends while it waits (killed, or its channel closed), the copy reads the end of the pipe
-without a byte before it, and ends, too.
+its place. But first it has to make a copy of its own, and just now the processors have better things to do. So it
+waits until the other one writes a second byte, being through with its work, or has ended, or until somebody calls. If
+the process ends while it waits (killed, or its channel closed), the copy reads the end of the pipe without a byte
+before it, and ends, too.
 
 Laws: one thread; who is of no use any more ends by itself. Start at pause.
 """
@@ -33,16 +33,13 @@ class Told(NamedTuple):
     hush: int
 
 
-def pause(channel: Channel, prepare: Callable[[], bool], idle: Callable[[], Iterator[object]]) -> Told:
+def pause(channel: Channel, idle: Callable[[], Iterator[object]]) -> Told:
     """Wait on *channel*; returns with what was told, once in this process and once in each copy that took its place.
 
-    *prepare* is called in each before it waits: False, if there is nothing any more to wait for; *idle*: what it may
-    do meanwhile, in steps.
+    *idle*: what it may do meanwhile, in steps.
     """
     channel.sock.setblocking(True)
     while True:
-        if not prepare():
-            os._exit(0)
         listening, speaking = os.pipe()
         copy = fork()
         if not copy:
@@ -66,7 +63,7 @@ def fork() -> int:
 
 
 def _sleep(pipe: int, channel: Channel) -> None:
-    """The copy's sleep: until it is its turn to wait, and there is time to make ready."""
+    """The copy's sleep: until it is its turn to wait, and there is time for a fork."""
     if not os.read(pipe, 1):
         os._exit(0)
     select.select([pipe, channel.fileno()], [], [])

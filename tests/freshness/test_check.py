@@ -126,7 +126,7 @@ def test_the_second_look_of_the_same_worker_finds_nothing(drainer: Drainer, tmp_
     assert [(drainer.check.stale(), drainer.check.found) for _ in range(3)] == [(True, True), *[(True, False)] * 2]
 
 
-def test_the_queue_is_looked_at_before_the_word(watch: Watch) -> None:
+def test_the_queue_is_looked_at_before_the_word(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     """The drainer raises the word before it reads, so a reader of the word must have seen the queue first."""
     seen: list[str] = []
 
@@ -140,7 +140,7 @@ def test_the_queue_is_looked_at_before_the_word(watch: Watch) -> None:
             seen.append("queue")
             return False
 
-    watch.inotify = Queue()   # type: ignore[assignment]
+    monkeypatch.setattr(Watch, "inotify", Queue())
     ours, theirs = socket.socketpair()
     with ours, theirs:
         assert not SharedCheck(watch, Spy(-1, mmap.PAGESIZE), theirs, print).stale()

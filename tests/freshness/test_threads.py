@@ -65,7 +65,7 @@ def all_over(watch: Watch) -> None:
 
 def anew(watch: Watch) -> None:
     """Watch everything anew."""
-    watch._rearm()
+    watch._coverage.rearm(watch.inputs.files)
 
 
 def prove(watch: Watch) -> None:

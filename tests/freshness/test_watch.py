@@ -268,7 +268,7 @@ def test_after_an_overflow(place: Path) -> None:
     """An overflow without a change leaves everything watched, hard links too."""
     os.link(place / "a.py", place.parent / "linked.py")
     watch = watching(place)
-    watch._rearm_due = True
+    watch._coverage.lost = True
     assert watch.verdict().state is State.FRESH
     edit(place.parent / "linked.py", "X = 2\n")
     assert watch.pending()

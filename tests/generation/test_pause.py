@@ -19,14 +19,12 @@ import os, socket, sys
 from runner.generation.pause import pause
 from runner.process.messages import Channel
 steps = 0
-def prepare():
-    os.write(1, b"%d prepares\\n" % os.getpid())
-    return os.path.exists(sys.argv[2])
 def idle():
     global steps
+    os.write(1, b"%d waits\\n" % os.getpid())
     for steps in range(3):
         yield
-told = pause(Channel(socket.socket(fileno=int(sys.argv[1]))), prepare, idle)
+told = pause(Channel(socket.socket(fileno=int(sys.argv[1]))), idle)
 os.write(1, b"%d goes on as %d with %d after %d\\n" % (os.getpid(), told.message.number, len(told.descriptors), steps))
 """
 
@@ -34,12 +32,10 @@ os.write(1, b"%d goes on as %d with %d after %d\\n" % (os.getpid(), told.message
 class Waiting:
     """Such a process, the channel to it and what it and its copies say."""
 
-    def __init__(self, use: Path) -> None:
-        self.use = use
-        use.touch()
+    def __init__(self) -> None:
         self.channel, theirs = messages.pair()
         self._popen = subprocess.Popen(
-            [sys.executable, "-c", WAITING, str(theirs.fileno()), str(use)], pass_fds=[theirs.fileno()],
+            [sys.executable, "-c", WAITING, str(theirs.fileno())], pass_fds=[theirs.fileno()],
             stdout=subprocess.PIPE,
         )  # fmt: skip
         theirs.close()
@@ -64,9 +60,9 @@ class Waiting:
 
 
 @pytest.fixture
-def waiting(tmp_path: Path) -> Iterator[Waiting]:
+def waiting() -> Iterator[Waiting]:
     """See Waiting."""
-    waiting = Waiting(tmp_path / "use")
+    waiting = Waiting()
     yield waiting
     waiting.close()
 
@@ -80,7 +76,7 @@ def test_it_goes_on_and_its_copy_waits_in_its_place(waiting: Waiting) -> None:
         said = dict([waiting.says(), waiting.says()])
         (goes_on,) = [pid for pid, text in said.items() if text.startswith("goes on")]
         assert said[goes_on].startswith(f"goes on as {number} with 0")
-        assert {text for pid, text in said.items() if pid != goes_on} == {"prepares"}
+        assert {text for pid, text in said.items() if pid != goes_on} == {"waits"}
         seen.add(goes_on)
     assert first in seen and len(seen) == 3
 
@@ -98,18 +94,6 @@ def test_while_nobody_calls_it_does_what_has_time(waiting: Waiting) -> None:
     until("it listens", lambda: _listens(pid))
     waiting.resume(5)
     assert any("after 2" in text for text in (waiting.says()[1], waiting.says()[1]))
-
-
-def test_who_is_of_no_use_any_more_ends_by_itself(waiting: Waiting) -> None:
-    """The copy looks before it waits; then nobody listens to the channel."""
-    pid, _ = waiting.says()
-    until("it listens", lambda: _listens(pid))
-    waiting.use.unlink()
-    waiting.resume(5)
-    assert {text.split()[0] for text in (waiting.says()[1], waiting.says()[1])} == {"goes", "prepares"}
-    assert waiting.output.read() == b""
-    with pytest.raises(EOFError):
-        waiting.channel.receive()
 
 
 def test_who_is_given_up_ends_with_its_copy(waiting: Waiting) -> None:

@@ -1,0 +1,129 @@
+"""A process that was paused goes on with the change queue of the one it was forked from."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from runner.freshness.watch import State, Watch
+from tests.freshness.forked import forked
+from tests.freshness.watched import append, quieted, settled, watching
+from tests.support.project import edit
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with inputs."""
+    for name in ("a.py", "b.py", "c.py"):
+        (tmp_path / name).write_text("X = 1\n")
+    return tmp_path
+
+
+def going_on(watch: Watch) -> Callable[[], str]:
+    """What a paused copy of the process says when it goes on: its verdict, and whether it has another queue."""
+    queue = watch.inotify
+
+    def answer() -> str:
+        watch.go_on()
+        same = "same" if watch.inotify is queue is not None else ""
+        return f"{settled(watch).name} {' '.join(watch.stale)} {same}"
+
+    return answer
+
+
+def test_what_nobody_has_read_is_in_the_queue(place: Path) -> None:
+    """A save after the last reader has ended."""
+    watch = watching(place, "a.py")
+    with forked(going_on(watch)) as answer:
+        edit(place / "b.py", "X = 2\n")
+        watch.inputs.add_file(f"{place}/b.py")
+        assert settled(watch) is State.FRESH
+        edit(place / "b.py", "X = 3\n")
+        assert settled(watch) is State.STALE
+        edit(place / "a.py", "X = 2\n")
+        assert answer().split() == ["STALE", f"{place}/a.py", "same"]
+
+
+def test_what_was_found_is_no_longer_in_the_queue(place: Path) -> None:
+    """It is told by the one who has found it."""
+    watch = watching(place, "a.py", "b.py")
+    with forked(going_on(watch)) as answer:
+        edit(place / "a.py", "X = 2\n")
+        assert settled(watch) is State.STALE
+        assert answer().split() == ["STALE", f"{place}/a.py", "same"]
+
+
+def test_what_concerns_only_what_was_read_later(place: Path) -> None:
+    """Then the copy is as good as ever."""
+    watch = watching(place, "a.py")
+    with forked(going_on(watch)) as answer:
+        watch.inputs.add_file(f"{place}/b.py")
+        edit(place / "b.py", "X = 2\n")
+        assert settled(watch) is State.STALE
+        assert answer().split() == ["FRESH", "same"]
+
+
+def test_who_was_inside_is_not_forgotten(place: Path) -> None:
+    """A writer whose first event was read, and who has left since then, or has not."""
+    watch = watching(place, "a.py", "b.py")
+    with forked(going_on(watch)) as answer, (place / "a.py").open("w") as file:
+        assert watch.verdict().state is State.FRESH
+        edit(place / "b.py", "X = 2\n")
+        assert settled(watch) is State.STALE
+        file.write("X = 2\n")
+        file.flush()
+        file.close()
+        said = answer().split()
+        assert said[0] == "STALE" and f"{place}/a.py" in said
+
+
+def test_who_reads_and_ends_without_a_word(place: Path) -> None:
+    """Killed, say: what he has read is found on the disk, and from then on heard by a queue of one's own."""
+    watch = watching(place, "a.py", "b.py")
+    with forked(going_on(watch)) as answer:
+        edit(place / "a.py", "X = 2\n")
+        assert watch.inotify is not None and watch.inotify.take()
+        assert answer().split() == ["STALE", f"{place}/a.py"]
+
+
+def test_nobody_reads_the_queue_of_a_living_one(place: Path) -> None:
+    """What would be taken out he would never hear of."""
+    watch = watching(place, "a.py", "b.py")
+    with forked(going_on(watch)) as answer:
+        edit(place / "b.py", "X = 2\n")
+        assert answer().split() == ["STALE", f"{place}/b.py"]
+        assert watch.pending()
+        assert settled(watch) is State.STALE
+
+
+def test_a_directory_that_was_quieted_meanwhile(place: Path) -> None:
+    """Of inputs that the last reader did not have he heard nothing."""
+    watch = watching(place, "a.py", "b.py")
+    with forked(going_on(watch)) as answer:
+        # What the copy knows, and this process does not.
+        del watch.inputs.files[f"{place}/b.py"]
+        quieted(watch, place)
+        edit(place / "b.py", "X = 2\n")
+        assert watch.verdict().state is State.FRESH
+        edit(place / "a.py", "X = 2\n")
+        assert settled(watch) is State.STALE
+        edit(place / "a.py", "X = 1\n")
+        said = answer().split()
+        assert said[0] == "STALE" and f"{place}/b.py" in said
+
+
+def test_it_hears_everything_of_what_it_reads_next(place: Path) -> None:
+    """In a directory that was quieted before."""
+    watch = quieted(watching(place, "a.py"), place)
+    watch.inputs.add_file(f"{place}/b.py")
+    append(place / "b.py")
+    assert settled(watch) is State.STALE
+
+
+def test_without_inotify_everything_is_looked_at(place: Path) -> None:
+    """As each time."""
+    watch = watching(place, "a.py", watch=Watch(inotify=False))
+    with forked(going_on(watch)) as answer:
+        edit(place / "a.py", "X = 2\n")
+        assert settled(watch) is State.STALE
+        assert answer().split() == ["STALE", f"{place}/a.py"]
