@@ -6,9 +6,13 @@
     recorder    notices what is read, before it is read
     bytecode    which compiled code may be believed
     inotify     the kernel's queue of changes, read exactly
-    noise       when the application's own writes make too much of it
+    coverage    which watches are set, so that whatever can change an input is in it
     links       the symbolic links on the way to a path
     filesystems where that queue tells everything
+    baton       who of several processes reads it, one after the other
+    noise       when the application's own writes make too much of it
+    names       names that come and go, heard by each process for itself
+    notice      what the one that reads shows those that only look
     waker       what wakes where there is no such queue
     git         when a work tree is half of one commit and half of another
     watch       inputs + inotify = a verdict; one for each generation

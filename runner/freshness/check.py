@@ -5,6 +5,7 @@ at the queue, then at the shared word. The order is the proof: the drainer raise
 queue, so a worker that finds the queue empty because it was just read finds the word raised.
 
     queue empty, word FRESH   nothing happened                         one system call
+    names come and go         read in a queue of its own               two more (names.py)
     otherwise                 ask the drainer, wait for its verdict    about 0.1 ms
     no verdict in PATIENCE    look at everything                       about 1 µs for each input
 
@@ -13,29 +14,20 @@ Laws: never FRESH by doubt, nor after STALE. What a worker imports late it repor
 
 from __future__ import annotations
 
-import mmap
 import socket
 import time
 from collections.abc import Callable
-from enum import IntEnum
 from typing import Protocol
 
 from runner.freshness.inputs import Additions
+from runner.freshness.names import Names
+from runner.freshness.notice import HEAD, Notice, Word, calm
 from runner.freshness.watch import State, Watch
 
 PATIENCE = 1.0
 """Seconds a worker waits for the drainer (which may be stopped, or dead) before it looks by itself."""
 REPORT = 1 << 16
 """Bytes of one message between worker and drainer."""
-
-
-class Word(IntEnum):
-    """The shared byte. KEPT: stale, but the newer code is broken and this one goes on by order."""
-
-    FRESH = 0
-    BUSY = 1
-    STALE = 2
-    KEPT = 3
 
 
 class Check(Protocol):
@@ -80,7 +72,7 @@ class SharedCheck:
     """
 
     def __init__(
-        self, watch: Watch, word: mmap.mmap, drainer: socket.socket, tell: Callable[[tuple[str, ...]], object]
+        self, watch: Watch, word: Notice, drainer: socket.socket, tell: Callable[[tuple[str, ...]], object]
     ) -> None:
         self._tell = tell
         self._watch = watch
@@ -91,11 +83,17 @@ class SharedCheck:
         self._kept = self._own = False
         self._added = watch.inputs.added
         self._pending: Callable[[], bool] = watch.inotify.pending if watch.inotify else lambda: True
+        self._calm = calm(0)
+        self._names: Names | None = None
+        self._deaf = False
 
     def stale(self) -> bool:
         """See Check."""
         # The queue before the word, see above.
-        if not (self._pending() or self._word[0] or self._added or self._watch.swept or self._own):
+        if not (
+            self._pending() or self._word[:HEAD] != self._calm or self._added or self._watch.swept or self._own
+            or (self._names is not None and self._names.news()) or self._deaf
+        ):  # fmt: skip
             return False
         if self._kept or self._word[0] == Word.KEPT:
             return False
@@ -114,6 +112,7 @@ class SharedCheck:
 
     def _ask(self) -> bool:
         """The drainer's verdict, or if it does not come our own, by looking at everything."""
+        self._listen()
         additions = self._watch.inputs.take_additions()
         # An answer that comes too late would be taken for that to the next question, but for its number.
         self._number = self._number % 255 + 1
@@ -135,6 +134,22 @@ class SharedCheck:
             # Else nobody would build what those wait for who are told "stale" now.
             self._tell(tuple(changed))
         return bool(changed)
+
+
+    def _listen(self) -> None:
+        """Hear for ourselves what the common queue is no longer told; what was before that the drainer has heard."""
+        edition, dull = self._word.bustle()
+        if self._calm == calm(edition):
+            return
+        try:
+            if dull and self._names is None:
+                self._names = Names()
+            if self._names is not None:
+                self._names.listen(dull)
+            self._deaf = False
+        except OSError:
+            self._deaf = True  # then the drainer is asked each time
+        self._calm = calm(edition)
 
 
 class OwnCheck:

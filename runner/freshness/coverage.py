@@ -34,6 +34,7 @@ class Coverage:
     directories  what is watched
     swept        of these, what has to be looked at each time
     quieted      of these, what is heard of by names and inodes only
+    hushed       of these, those of whose names others hear
     missed       of these, what was so at some time: of what was no input then not everything was heard
     lost         watches may be gone, or lead elsewhere
     """
@@ -44,6 +45,7 @@ class Coverage:
         self.swept: set[str] = set()
         self.quieted: set[str] = set()
         self.missed: set[str] = set()
+        self.hushed: set[str] = set()
         self.lost = False
         self._note = note
         self._open = open_inotify
@@ -119,6 +121,11 @@ class Coverage:
         inotify.watch_names(directory)
         self.quieted.add(directory)
 
+    def hush(self, inotify: Inotify, directory: str) -> None:
+        """Hear only of *directory* itself, which is quieted already; of the names others hear. Raises OSError."""
+        inotify.watch_itself(directory)
+        self.hushed.add(directory)
+
     def arm(self, directory: str) -> None:
         """Hear everything of *directory*, from now on or again."""
         if self.inotify is None:
@@ -134,6 +141,7 @@ class Coverage:
         else:
             self._heard.setdefault(number, set()).add(directory)
         self.quieted.discard(directory)
+        self.hushed.discard(directory)
 
     # ---- set anew -------------------------------------------------------------------------------------------
 

@@ -44,7 +44,8 @@ PLACE_MASK = DELETE_SELF | MOVE_SELF | ONLYDIR
 FILE_MASK = MODIFY | ATTRIB | CLOSE_WRITE | DELETE_SELF | MOVE_SELF
 
 _HEADER = struct.Struct("iIII")
-_READ = 1 << 16
+_LENGTH, _LENGTH_AT = struct.Struct("I"), 12
+READ = 1 << 16
 
 
 class Event(NamedTuple):
@@ -57,15 +58,24 @@ class Event(NamedTuple):
 
 def decode(buffer: bytes) -> list[Event]:
     """The events in what one read returned (whole events: the kernel never splits one)."""
-    events = []
+    return [parse(record) for record in split(buffer)]
+
+
+def split(buffer: bytes) -> list[bytes]:
+    """The same, each event still as it came."""
+    records = []
     at = 0
     while at < len(buffer):
-        watch, mask, _, length = _HEADER.unpack_from(buffer, at)
-        at += _HEADER.size
-        name = buffer[at : at + length].rstrip(b"\0")
-        at += length
-        events.append(Event(watch, mask, os.fsdecode(name)))
-    return events
+        end = at + _HEADER.size + _LENGTH.unpack_from(buffer, at + _LENGTH_AT)[0]
+        records.append(buffer[at:end])
+        at = end
+    return records
+
+
+def parse(record: bytes) -> Event:
+    """One event."""
+    watch, mask, _, _ = _HEADER.unpack_from(record)
+    return Event(watch, mask, os.fsdecode(record[_HEADER.size :].rstrip(b"\0")))
 
 
 class Inotify:
@@ -100,6 +110,14 @@ class Inotify:
         """From now on queue what becomes of the names in *directory*, no longer what is written to its files."""
         return self._watch(directory, NAMES_MASK, add=False)
 
+    def watch_entries(self, directory: str) -> int:
+        """Begin to queue what becomes of the names in *directory*, nothing of what is written. Raises OSError."""
+        return self._watch(directory, NAMES_MASK)
+
+    def watch_itself(self, directory: str) -> None:
+        """From now on queue only what becomes of *directory* itself."""
+        self._watch(directory, PLACE_MASK, add=False)
+
     def watch_place(self, directory: str) -> int:
         """Begin to queue the removal or renaming of *directory* itself, nothing of what is in it. Raises OSError."""
         return self._watch(directory, PLACE_MASK)
@@ -110,10 +128,14 @@ class Inotify:
 
     def take(self) -> list[Event]:
         """All events that wait, removed from the queue; empty if none do."""
+        return decode(self.read())
+
+    def read(self) -> bytes:
+        """What waits, as it comes from the kernel: for `decode`; empty if nothing does."""
         try:
-            return decode(os.read(self.descriptor, _READ))
+            return os.read(self.descriptor, READ)
         except BlockingIOError:
-            return []
+            return b""
 
     def close(self) -> None:
         """Give the instance back; watches end when its last holder did."""

@@ -23,7 +23,9 @@ from runner.freshness.baton import Baton, Word
 from runner.freshness.coverage import Coverage
 from runner.freshness.inotify import ATTRIB, CLOSE_WRITE, CREATE, ISDIR, LOST, MODIFY, MOVED_TO, Event, Inotify
 from runner.freshness.inputs import Additions, File, Inputs
+from runner.freshness.names import Names
 from runner.freshness.noise import Noise
+from runner.freshness.notice import Bustle
 from runner.freshness.stamps import being_written, stamp
 
 WRITING = 2.0
@@ -78,6 +80,15 @@ class Watch:
         self._noise = Noise(self.inputs, self._coverage)
         self._sweep_due = False
 
+    @property
+    def names(self) -> Names | None:
+        """A second queue, for the directories in which names come and go, if there are any; read by `verdict`, too."""
+        return self._noise.names
+
+    def share(self, publish: Callable[[Bustle], bool]) -> None:
+        """Others look at the first queue, and have a second one themselves; *publish* tells them what is dull there."""
+        self._noise.publish = publish
+
     def pending(self) -> bool:
         """A verdict now could differ from the last one. One system call."""
         if self.inotify is None or self.swept or self._sweep_due or self.inotify.pending():
@@ -99,14 +110,17 @@ class Watch:
         if self.inotify is not None:
             while events := self.inotify.take():
                 for event in events:
-                    self._note_event(event, changed)
+                    self._note_event(event, self._coverage.places(event.watch), changed)
+        if self.names is not None:
+            for event in self.names.news():
+                self._note_event(event, self.names.places(event), changed)
         now = time.monotonic()
         self._settle(now, changed)
         changed += self._coverage.moved()  # no event tells that a directory is gone as long as a process works in it
         while self._coverage.lost:
             self._misled = self._sweep_due = True
-            self._noise.forget()
             self._coverage.rearm(self.inputs.files)
+            self._noise.forget()
         if self._sweep_due or self.inotify is None:
             self._sweep_due = False
             self._weigh_all(self.inputs.sweep(), now, changed)
@@ -194,14 +208,14 @@ class Watch:
         self.stale = tuple(dict.fromkeys(changed))
         self.leave()
 
-    def _note_event(self, event: Event, changed: list[str]) -> None:
+    def _note_event(self, event: Event, places: tuple[str, ...], changed: list[str]) -> None:
         if event.mask & LOST:
             self._coverage.lost = True
             return
         if event.mask & ISDIR and event.mask & ATTRIB:
             self._sweep_due = True  # who may enter a directory decides over all that is in it
         concerns = False
-        for directory in self._coverage.places(event.watch):
+        for directory in places:
             if not event.name:
                 directory, name = os.path.split(directory)  # a watch on the inode of a file, or the directory itself
             else:
@@ -214,8 +228,12 @@ class Watch:
                 self._look(directory, name, event.mask, changed)
             if event.mask & ISDIR and event.mask & (CREATE | MOVED_TO) and self.inputs.in_tree(directory):
                 changed += self.inputs.search()
-        if event.mask & (MODIFY | CLOSE_WRITE) and not concerns and self.inotify is not None:
-            self._noise.note(self.inotify, event.watch)
+        if concerns or self.inotify is None:
+            return
+        if event.mask & (MODIFY | CLOSE_WRITE):
+            self._noise.note(self.inotify, places)
+        else:
+            self._noise.note_name(self.inotify, places, event.name)
 
     def _look(self, directory: str, name: str, mask: int, changed: list[str]) -> None:
         entry = (directory, name)

@@ -14,30 +14,33 @@ to the supervisor once; nothing else of the process is known here. Start at Drai
 from __future__ import annotations
 
 import contextlib
-import mmap
 import selectors
 import socket
 import time
 from collections.abc import Callable
 
-from runner.freshness.check import Word
 from runner.freshness.inputs import Additions
+from runner.freshness.notice import Notice, Word
 from runner.freshness.waker import Waker
 from runner.freshness.watch import State, Watch
+
+LULL = 0.1
+"""Seconds between two looks at names that come and go, as long as nobody asks."""
 
 
 class Drainer:
     """*tell* is called once, when the verdict is stale.
 
-    word   the shared byte, mapped before workers fork
-    again  monotonic seconds at which `drain` wants to be called whatever happens; None: no wish
+    word   what the workers see, mapped before they are forked
     """
 
     def __init__(
         self, watch: Watch, selector: selectors.BaseSelector, tell: Callable[[tuple[str, ...]], None]
     ) -> None:
-        self.word = mmap.mmap(-1, mmap.PAGESIZE)
-        self.again: float | None = None
+        self.word = Notice()
+        self._again: float | None = None
+        self._names_again: float | None = None
+        self._names = False
         self._watch = watch
         self._selector = selector
         self._tell = tell
@@ -54,6 +57,7 @@ class Drainer:
         if self._watch.inotify is not None:
             self._selector.register(self._watch.inotify.descriptor, selectors.EVENT_READ, self.drain)
             self._listening = True
+            self._watch.share(self.word.publish)
         elif eager:
             with contextlib.suppress(OSError):
                 self._waker.open()
@@ -62,6 +66,8 @@ class Drainer:
     def close(self) -> None:
         """In a child: let go of everything that belongs to the generation."""
         self._waker.close()
+        if self._watch.names is not None:
+            self._watch.names.close()
         for sock in self._asking:
             sock.close()
 
@@ -70,6 +76,7 @@ class Drainer:
         # Once said, STALE stands: who met BUSY after it would believe that nobody had met the change before.
         if self.word[0] not in (Word.KEPT, Word.STALE):
             self._judge()
+            self._attend_names()
         if self.word[0] != Word.BUSY:
             waiting, self._waiting = self._waiting, []
             for sock, number in waiting:
@@ -79,7 +86,7 @@ class Drainer:
     def _judge(self) -> None:
         self.word[0] = Word.BUSY
         verdict = self._watch.verdict()
-        self.again = verdict.again
+        self._again = verdict.again
         if verdict.state is State.STALE:
             # Nothing in the queue can change it.
             self._stop_listening()
@@ -91,8 +98,13 @@ class Drainer:
     def keep(self) -> None:
         """Go on although stale: the newer code is broken. What becomes of the files now is that generation's matter."""
         self.word[0] = Word.KEPT
-        self.again = None
+        self._again = None
         self._stop_listening()
+
+    @property
+    def again(self) -> float | None:
+        """Monotonic seconds at which `drain` wants to be called whatever happens; None: no wish."""
+        return min((moment for moment in (self._again, self._names_again) if moment is not None), default=None)
 
     def overdue(self) -> bool:
         """`again` has come."""
@@ -130,7 +142,26 @@ class Drainer:
         self._waiting.append((sock, data[1:2]))
         self.drain()
 
+    def _attend_names(self) -> None:
+        """Wake up for a name, but not for each of those that follow at once: who asks will have them read."""
+        if self._names_again is not None and time.monotonic() >= self._names_again:
+            self._names_again = None
+        if self._listening and self._watch.names is not None and not self._names and self._names_again is None:
+            self._names = True
+            self._selector.register(self._watch.names.inotify.descriptor, selectors.EVENT_READ, self._hear_name)
+
+    def _hear_name(self) -> None:
+        self._leave_names()
+        self._names_again = time.monotonic() + LULL
+
+    def _leave_names(self) -> None:
+        if self._names and self._watch.names is not None:
+            self._names = False
+            self._selector.unregister(self._watch.names.inotify.descriptor)
+
     def _stop_listening(self) -> None:
+        self._leave_names()
+        self._names_again = None
         if self._listening and self._watch.inotify is not None:
             self._listening = False
             self._selector.unregister(self._watch.inotify.descriptor)

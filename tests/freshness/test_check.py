@@ -1,6 +1,5 @@
 """A worker's one question, and everything that can go wrong between it and the drainer."""
 
-import mmap
 import os
 import socket
 import threading
@@ -11,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from runner.freshness import check as module
-from runner.freshness.check import OwnCheck, SharedCheck, Unchecked, Word, split
+from runner.freshness.check import OwnCheck, SharedCheck, Unchecked, split
 from runner.freshness.inputs import Additions, File, Inputs
+from runner.freshness.notice import Notice, Word, calm
 from runner.freshness.watch import Watch
 from tests.freshness.watched import watching
 from tests.support.project import edit
@@ -22,7 +22,7 @@ class Drainer:
     """The other end of a check: answers each question with *word*, unless *say* says otherwise."""
 
     def __init__(self, watch: Watch) -> None:
-        self.word = mmap.mmap(-1, mmap.PAGESIZE)
+        self.word = Notice()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.sock, self._theirs = ours, theirs
         self.told: list[tuple[str, ...]] = []
@@ -130,10 +130,10 @@ def test_the_queue_is_looked_at_before_the_word(watch: Watch, monkeypatch: pytes
     """The drainer raises the word before it reads, so a reader of the word must have seen the queue first."""
     seen: list[str] = []
 
-    class Spy(mmap.mmap):
-        def __getitem__(self, at: object) -> int:   # type: ignore[override]
+    class Spy(Notice):
+        def __getitem__(self, at: object) -> bytes:   # type: ignore[override]
             seen.append("word")
-            return int(Word.FRESH)
+            return calm(0)
 
     class Queue:
         def pending(self) -> bool:
@@ -143,7 +143,7 @@ def test_the_queue_is_looked_at_before_the_word(watch: Watch, monkeypatch: pytes
     monkeypatch.setattr(Watch, "inotify", Queue())
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        assert not SharedCheck(watch, Spy(-1, mmap.PAGESIZE), theirs, print).stale()
+        assert not SharedCheck(watch, Spy(), theirs, print).stale()
     assert seen == ["queue", "word"]
 
 
@@ -320,3 +320,44 @@ def test_without_reload_nothing_is_stale() -> None:
     assert not Unchecked().stale()
     assert not Unchecked().seems_stale()
     assert not Unchecked().found
+
+
+# ---- names that come and go -------------------------------------------------------------------------------------
+
+
+def test_an_edition_that_is_not_known_is_asked_about(drainer: Drainer, tmp_path: Path) -> None:
+    """Once: what the common queue was not told before we listened has been heard by the drainer."""
+    drainer.word.publish({str(tmp_path): ["dull"]})
+    assert not drainer.check.stale()
+    assert not drainer.check.stale()
+    assert len(drainer.heard) == 1
+
+
+def test_a_name_that_is_not_dull_is_asked_about(drainer: Drainer, watch: Watch, tmp_path: Path) -> None:
+    """Although there is nothing in the common queue; of a dull one nobody is asked."""
+    assert watch.inotify is not None
+    watch.inotify.watch_itself(str(tmp_path))
+    drainer.word.publish({str(tmp_path): ["dull"]})
+    assert not drainer.check.stale()
+    (tmp_path / "dull").touch()
+    assert not drainer.check.stale()
+    assert len(drainer.heard) == 1
+    drainer.say = lambda number: [bytes([number, Word.STALE])]
+    (tmp_path / "other.py").touch()
+    assert drainer.check.stale()
+    assert len(drainer.heard) == 2
+
+
+def test_who_cannot_listen_asks_each_time(drainer: Drainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the limit of instances: slower, and as exact."""
+
+    def missing() -> object:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(module, "Names", missing)
+    drainer.word.publish({str(tmp_path): ["dull"]})
+    assert [drainer.check.stale() for _ in range(3)] == [False] * 3
+    assert len(drainer.heard) == 3
+    drainer.word.publish({})
+    assert [drainer.check.stale() for _ in range(3)] == [False] * 3
+    assert len(drainer.heard) == 4

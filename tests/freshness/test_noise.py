@@ -1,12 +1,16 @@
 """Directories in which the application writes: its writes cost nothing, and a save is seen as ever."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from runner.freshness.inotify import Inotify
+from runner.freshness.inputs import Additions, File
+from runner.freshness.names import Names
 from runner.freshness.noise import NOISE
+from runner.freshness.notice import Notice
 from runner.freshness.watch import State, Watch
 from tests.freshness.watched import append, quieted, settled, watching
 from tests.support.project import edit, replace
@@ -131,3 +135,124 @@ def test_without_watches_for_files_everything_is_heard(place: Path) -> None:
     edit(place / "a.py", "X = 2\n")
     assert settled(watch) is State.STALE
     assert (watch.notes, watch.swept) == ([], set())
+
+
+# ---- names that come and go -------------------------------------------------------------------------------------
+
+
+def hushed(watch: Watch, directory: Path, notice: Notice) -> Watch:
+    """*watch*, after a journal has come and gone so often in *directory* that only its own queue hears of it."""
+    watch.share(notice.publish)
+    for _ in range(NOISE):
+        journal(directory)
+        assert watch.verdict().state is State.FRESH
+    journal(directory)
+    assert not watch.pending()
+    return watch
+
+
+def journal(directory: Path) -> None:
+    """What a database does at each transaction."""
+    (directory / "hits-journal").touch()
+    os.unlink(directory / "hits-journal")
+
+
+@pytest.fixture
+def notice() -> Notice:
+    """What is told to others."""
+    return Notice()
+
+
+def test_a_journal_that_comes_and_goes_is_not_heard(place: Path, notice: Notice) -> None:
+    """And all are told which name that is."""
+    hushed(watching(place, "a.py", "b.py"), place, notice)
+    assert notice.bustle()[1] == {str(place): ["hits-journal"]}
+
+
+def test_who_has_nobody_to_tell_hears_all(place: Path) -> None:
+    """A process that asks itself would read a second queue as well."""
+    watch = watching(place)
+    for _ in range(2 * NOISE):
+        journal(place)
+        assert watch.verdict().state is State.FRESH
+    journal(place)
+    assert watch.pending()
+
+
+@pytest.mark.parametrize("save", [edit, replace])
+def test_a_save_beside_the_journal(place: Path, notice: Notice, save: Callable[[Path, str], None]) -> None:
+    """In place or renamed over it, it is heard in the common queue."""
+    watch = hushed(watching(place, "a.py", "b.py"), place, notice)
+    save(place / "b.py", "X = 2\n")
+    assert watch.pending()
+    assert settled(watch) is State.STALE
+    assert watch.stale == (f"{place}/b.py",)
+
+
+def test_a_new_name_beside_the_journal(place: Path, notice: Notice) -> None:
+    """It is in the own queue of each, this one's too."""
+    watch = Watch()
+    watch.inputs.add_lookup("later", str(place))
+    hushed(watching(place, watch=watch), place, notice)
+    other = Names()
+    other.listen(notice.bustle()[1])
+    journal(place)
+    assert other.news() == []
+    (place / "later.py").touch()
+    assert {event.name for event in other.news()} == {"later.py"}
+    assert settled(watch) is State.STALE
+    other.close()
+
+
+def test_what_is_heard_again_is_said(place: Path, notice: Notice) -> None:
+    """An input of the directory was touched: until there is as much noise again everything is in the common queue."""
+    watch = hushed(watching(place, "a.py"), place, notice)
+    os.utime(place / "a.py")
+    assert settled(watch) is State.FRESH
+    assert notice.bustle()[1] == {}
+    journal(place)
+    assert watch.pending()
+
+
+def test_a_name_that_was_dull_and_is_read_later(place: Path, notice: Notice) -> None:
+    """Some worker imports it: from then on it is news to everybody."""
+    watch = hushed(watching(place, "a.py"), place, notice)
+    watch.adopt(Additions([File(f"{place}/hits-journal", None)]))
+    assert watch.verdict().state is State.FRESH
+    assert notice.bustle()[1] == {}
+    for _ in range(2 * NOISE):
+        (place / "busy.lock").touch()
+        os.unlink(place / "busy.lock")
+        assert watch.verdict().state is State.FRESH
+    assert notice.bustle()[1] == {str(place): ["busy.lock"]}
+    (place / "hits-journal").touch()
+    assert settled(watch) is State.STALE
+
+
+def test_where_anything_new_may_be_of_interest(place: Path, notice: Notice) -> None:
+    """Below a directory that a pattern searches everything is heard."""
+    watch = Watch()
+    watch.inputs.add_glob(f"{place}/**/*.toml")
+    watching(place, watch=watch).share(notice.publish)
+    for _ in range(2 * NOISE):
+        journal(place)
+        assert watch.verdict().state is State.FRESH
+    assert notice.bustle() == (0, {})
+
+
+def test_without_a_second_queue(place: Path, notice: Notice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the limit of instances everything is heard as before."""
+    watch = watching(place)
+    watch.share(notice.publish)
+    monkeypatch.setattr("runner.freshness.noise.Names", missing)
+    for _ in range(2 * NOISE):
+        journal(place)
+        assert watch.verdict().state is State.FRESH
+    (place / "other").touch()
+    assert watch.pending()
+    assert notice.bustle() == (0, {})
+
+
+def missing() -> Names:
+    """What it does at the limit."""
+    raise OSError(24, "Too many open files")

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.freshness.check import Word
 from runner.freshness.inputs import Additions, File
+from runner.freshness.noise import NOISE
+from runner.freshness.notice import Word
 from runner.freshness.watch import Watch
 from runner.generation.drainer import Drainer
 from tests.support.project import edit
@@ -45,6 +46,11 @@ class Well:
     def woken(self) -> bool:
         """The generation's loop would not sleep now."""
         return bool(self._selector.select(0)) or self.drainer.overdue()
+
+    def rests(self) -> bool:
+        """Nothing is left to do after another turn."""
+        self.turn()
+        return not self.woken()
 
     def turn(self) -> None:
         """One round of the generation's loop."""
@@ -191,3 +197,38 @@ def test_who_is_kept_listens_no_more(well: Well, stale: bool) -> None:
     edit(well.file.with_name("a.log"), "")
     assert well.pending()
     assert not well.woken()
+
+
+def bustling(well: Well) -> Well:
+    """*well*, after a journal has come and gone so often that only queues of their own hear of it."""
+    journal = well.file.with_name("a-journal")
+    for _ in range(NOISE):
+        edit(journal, "")
+        journal.unlink()
+        until("the queue is read", well.empties)
+    assert list(well.drainer.word.bustle()[1].values()) == [["a-journal"]]
+    return well
+
+
+def test_names_that_come_and_go_wake_it_now_and_then(well: Well) -> None:
+    """Not for each of them: until some time has passed what follows waits."""
+    journal = bustling(well).file.with_name("a-journal")
+    until("it has read all of them", lambda: well.rests() and well.drainer.again is None)
+    edit(journal, "")
+    assert well.woken()
+    well.turn()
+    journal.unlink()
+    assert not well.woken()
+    assert well.drainer.again is not None
+    until("it looks again", well.woken)
+
+
+def test_a_new_name_among_them_is_found(well: Well) -> None:
+    """By itself, or when somebody asks."""
+    bustling(well)
+    assert well.ask(1, str(well.file.with_name("late.py"))) is Word.FRESH
+    bustling(well)
+    edit(well.file.with_name("late.py"), "x = 1\n")
+    if well.eager:
+        until("it is told", lambda: well.rests() and well.told)
+    assert well.ask(2) is Word.STALE

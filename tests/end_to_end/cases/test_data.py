@@ -12,7 +12,8 @@ import pytest
 
 from tests.conftest import Project, Runner
 from tests.end_to_end.cases.modes import EYES, REQUEST, Mode, in_turn
-from tests.end_to_end.reloading import FILES, agree, ask
+from tests.end_to_end.reloading import FILES, agree, ask, value
+from tests.support.client import fetch
 from tests.support.project import edit, replace
 from tests.support.trouble import report
 
@@ -197,3 +198,45 @@ def test_a_directory_that_was_listed(project: Project, runner: Runner, tmp_path:
     assert agree(served, place).text == "['a.py', 'b.py']"
     (place / "parts" / "a.py").unlink()
     assert agree(served, place).text == "['b.py']"
+
+
+BUSY = """
+import sqlite3
+import module
+try:
+    import local as found
+except ImportError:
+    found = module
+db = None
+def main(environ, start_response):
+    global db
+    if db is None:
+        db = sqlite3.connect("app.sqlite3", timeout=30)
+        db.execute("create table if not exists t (x)")
+    db.execute("insert into t values (1)")
+    db.commit()
+    start_response("200 OK", [])
+    return [b"%d %d" % (module.VALUE, found.VALUE)]
+"""
+
+
+@in_turn("change", ["edited", "renamed over", "new"])
+def test_beside_a_busy_database(project: Project, runner: Runner, change: str, mode: Mode) -> None:
+    """Its journal comes and goes at each request, so often that nobody is asked about it any more: all is seen."""
+    place = project({"app.py": BUSY, "module.py": value(0)})
+    served = runner(place, "app:main", *mode)
+    for number in range(1, 4):
+        assert {fetch(served.http).status for _ in range(100)} <= {200, 307}
+        generation = report(served)["generation"]
+        assert {fetch(served.http).status for _ in range(20)} == {200}
+        assert report(served)["generation"] == generation
+        match change:
+            case "edited":
+                edit(place / "module.py", value(number))
+                assert ask(served).text == f"{number} {number}"
+            case "renamed over":
+                replace(place / "module.py", value(number))
+                assert ask(served).text == f"{number} {number}"
+            case "new":
+                (place / "local.py").unlink() if number == 2 else edit(place / "local.py", value(number))
+                assert ask(served).text == ("0 0" if number == 2 else f"0 {number}")

@@ -1,4 +1,4 @@
-"""Directories: missing ones, links on the way, roots that move, new ones below a glob."""
+"""What is watched of directories: missing ones, links on the way, roots that move, new ones below a glob."""
 
 import os
 import shutil
