@@ -2,6 +2,7 @@
 
     stamps      what identifies one state of one file
     patterns    which paths `--watch` and `--ignore` mean
+    listings    what a directory offers to an import
     inputs      everything the application was made of, and how to compare it with the disk
     recorder    notices what is read, before it is read
     bytecode    which compiled code may be believed

@@ -15,7 +15,6 @@ Start at Inputs.add_file, then Inputs.changed.
 
 from __future__ import annotations
 
-import importlib.machinery
 import json
 import os
 import re
@@ -23,15 +22,11 @@ from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator
 from typing import NamedTuple
 
+from runner.freshness.listings import MODULES, Listing, join, list_ending, list_importable, stem_of
 from runner.freshness.patterns import translate, walk
 from runner.freshness.stamps import HASHED, Stamp, digest, is_young, stamp
 
-MODULES = tuple(importlib.machinery.all_suffixes())
-"""What the name of a module's file ends in."""
 _NONE: frozenset[str] = frozenset()
-
-Listing = dict[str, frozenset[str]]
-"""Importable names of one directory by stem, e.g. {"view": frozenset({"view.py"}), "shop": frozenset({"shop"})}."""
 
 
 class File(NamedTuple):
@@ -241,6 +236,11 @@ class Inputs:
 
     def unhashed(self) -> Iterator[str]:
         """Hash what has no hash yet, one file a step; between two steps the caller may do better things."""
+        for path in list(self._young):
+            # When it was read it could still be changed without a new stamp; now it cannot.
+            if stamp(path) == self.files.get(path):
+                self._changed_within_tick(path)
+            yield path
         for path, before in list(self.files.items()):
             if before is not None and path not in self.hashes and before.size <= HASHED:
                 content = digest(path)
@@ -272,11 +272,11 @@ class Inputs:
     def _changed_within_tick(self, path: str) -> bool:
         """Another content under a stamp that was young when it was taken. Not for other stamps: what is back there now
         may have been away when the application read it."""
-        young = is_young(self.files[path])
-        if digest(path) != self._young[path]:
+        young, known = is_young(self.files[path]), self._young.get(path)
+        if known is not None and digest(path) != known:
             return True
         if not young:
-            del self._young[path]
+            self._young.pop(path, None)
         return False
 
     def _is_new(self, path: str) -> bool:
@@ -310,51 +310,3 @@ class Inputs:
 
     def _is_ignored(self, path: str) -> bool:
         return any(pattern.fullmatch(path) for pattern in self._ignored)
-
-
-def join(directory: str, name: str) -> str:
-    """The path of an entry; os.path.join costs a multiple."""
-    return f"{directory}/{name}" if directory != "/" else f"/{name}"
-
-
-def stem_of(name: str) -> str:
-    """The module name an entry could be imported as; "" for one that cannot be."""
-    stem, dot, _ = name.partition(".")
-    return stem if not dot or name[len(stem) :] in MODULES else ""
-
-
-def list_importable(directory: str) -> Listing:
-    """What could be imported from *directory*; empty if it cannot be read.
-
-    A FIFO, a directory or a broken link of a module's name is passed over, as imports do, so that the file that takes
-    its place is news.
-    """
-    found: dict[str, set[str]] = {}
-    try:
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                stem = stem_of(entry.name)
-                if stem and _is_importable(entry, stem):
-                    found.setdefault(stem, set()).add(entry.name)
-    except OSError:
-        pass
-    return {stem: frozenset(names) for stem, names in found.items()}
-
-
-def _is_importable(entry: os.DirEntry[str], stem: str) -> bool:
-    try:
-        return entry.is_dir() if entry.name == stem else entry.is_file()
-    except OSError:  # a link that leads to itself
-        return False
-
-
-def list_ending(directory: str, suffixes: tuple[str, ...] = MODULES) -> frozenset[str]:
-    """The names in *directory* that end so: not all its directories, of which a log's or a cache's may come and go."""
-    return frozenset(name for name in _names(directory) if name.endswith(suffixes))
-
-
-def _names(directory: str) -> list[str]:
-    try:
-        return os.listdir(directory)
-    except OSError:
-        return []

@@ -106,7 +106,9 @@ class Watch:
             return Verdict(State.STALE, self.stale)
         changed: list[str] = []
         while self._past:
-            self._look(*self._past.pop(), CREATE, changed)
+            entry = self._past.pop()
+            if self.inputs.changed(*entry) is not None:
+                self._look(*entry, CREATE, changed)
         if self.inotify is not None:
             while events := self.inotify.take():
                 for event in events:

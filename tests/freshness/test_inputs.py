@@ -9,7 +9,7 @@ import pytest
 
 from runner.freshness import inputs as module
 from runner.freshness import stamps
-from runner.freshness.inputs import Additions, File, Inputs, Lookup, list_ending, list_importable, stem_of
+from runner.freshness.inputs import Additions, File, Inputs
 from runner.freshness.stamps import Stamp
 
 
@@ -25,16 +25,6 @@ def hashed(inputs: Inputs, path: Path) -> Inputs:
     for _ in inputs.unhashed():
         pass
     return inputs
-
-
-@pytest.mark.parametrize(
-    ("name", "stem"),
-    [("a.py", "a"), ("a", "a"), ("a.pyc", "a"), ("a.cpython-311-x86_64-linux-gnu.so", None), ("a.abi3.so", "a"),
-     ("a.txt", ""), ("a.py.bak", ""), (".a.py.swp", ""), ("a.py~", ""), ("4913", "4913")],
-)  # fmt: skip
-def test_what_can_be_imported(name: str, stem: str | None) -> None:
-    """Only the names that an import could find have a stem; editors' own files have none."""
-    assert stem_of(name) == (stem if stem is not None else stem_of(name))
 
 
 def test_the_directory_is_observed_before_the_stamp(tmp_path: Path) -> None:
@@ -112,6 +102,23 @@ def test_an_old_stamp_costs_no_reading(inputs: Inputs, tmp_path: Path, monkeypat
     assert inputs.sweep() == []
     monkeypatch.setattr(module, "digest", lambda path: pytest.fail("read again"))
     assert inputs.sweep() == []
+
+
+def test_what_was_young_is_settled_when_there_is_time(
+    inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then nobody who is in a hurry has to read it; but what was changed within the tick is a change for good."""
+    for name in ("same.py", "changed.py"):
+        (tmp_path / name).write_text("1")
+        inputs.add_file(str(tmp_path / name))
+        assert inputs._young[str(tmp_path / name)]
+    monkeypatch.setattr(stamps, "TICK", 0)
+    (tmp_path / "changed.py").write_text("2")
+    inputs.files[f"{tmp_path}/changed.py"] = stamps.stamp(f"{tmp_path}/changed.py")
+    for _ in inputs.unhashed():
+        pass
+    assert list(inputs._young) == [f"{tmp_path}/changed.py"]
+    assert inputs.sweep() == [f"{tmp_path}/changed.py"]
 
 
 def test_a_second_note_keeps_the_first_stamp(inputs: Inputs, tmp_path: Path) -> None:
@@ -368,27 +375,6 @@ def test_hashing_does_not_take_the_change_for_the_baseline(inputs: Inputs, tmp_p
     path.write_text("2")
     hashed(inputs, path)
     assert inputs.sweep() == [str(path)]
-
-
-def test_listings(tmp_path: Path) -> None:
-    """A directory's importable names by stem, its module files alone, and nothing where nothing can be read."""
-    for name in ("a.py", "a.pyc", "b.txt", "app.py"):
-        (tmp_path / name).touch()
-    (tmp_path / "pkg").mkdir()
-    assert list_importable(str(tmp_path)) == {"a": {"a.py", "a.pyc"}, "app": {"app.py"}, "pkg": {"pkg"}}
-    assert list_ending(str(tmp_path)) == {"a.py", "a.pyc", "app.py"}
-    assert list_importable(str(tmp_path / "none")) == {}
-    assert Lookup("d", "s", frozenset()).names == frozenset()
-
-
-def test_what_is_no_file_is_no_module(tmp_path: Path) -> None:
-    """A FIFO, a directory, a link to nothing or to itself cannot be imported under a module's name."""
-    os.mkfifo(tmp_path / "fifo.py")
-    (tmp_path / "directory.py").mkdir()
-    (tmp_path / "nothing.py").symlink_to("nowhere")
-    (tmp_path / "itself.py").symlink_to("itself.py")
-    (tmp_path / "plain").touch()
-    assert list_importable(str(tmp_path)) == {}
 
 
 def test_a_linked_file_is_followed(tmp_path: Path) -> None:
