@@ -26,6 +26,9 @@ SLOW = 1.0
 """Seconds of importing after which somebody else looks whether what was read is still what is there."""
 PATIENT = 5.0
 """Seconds of importing after which a wish for a reload no longer waits for the import to end."""
+ALONE = 0.5
+"""Seconds at most in which the first worker that takes over from an older generation comes up alone: who waits for the
+newer code is answered sooner by one than by all of them coming up together."""
 FINISHING = 4
 """Generations that may be finishing answers at the same time, beside the newest one."""
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from runner.supervisor.book import SERVING, Book
-from runner.supervisor.life import FINISHING, LIFE, PATIENT, SLOW, Backoff, Fact, Generation, Phase, Worker
+from runner.supervisor.life import ALONE, FINISHING, LIFE, PATIENT, SLOW, Backoff, Fact, Generation, Phase, Worker
 from runner.supervisor.orders import (
     Explain,
     Finish,
@@ -181,6 +181,8 @@ class Roster(Book):
             moments.append(loading.since + SLOW)
         elif loading is not None and loading.doubted:
             moments.append(loading.doubted_until)
+        if (current := self.current()) is not None and (together := self._together(current.number, now)) > now:
+            moments.append(together)
         if (page := self._page_due()) is not None:
             moments.append(page)
         if self.due and self.starts.not_before > now:
@@ -229,15 +231,26 @@ class Roster(Book):
         if current is None or (current.subject and any(w.generation != current.number for w in self._ready())):
             return []
         orders: list[Order] = [*self._decide_crowd(current.number)]
+        together = self._together(current.number, now)
         for slot in range(self.wanted):
             backoff = self.slots.get(slot)
             here = [w for w in self.workers.values() if w.slot == slot and not w.leaving]
-            if not any(w.generation == current.number for w in here) and (not backoff or backoff.not_before <= now):
+            due = together <= now and (not backoff or backoff.not_before <= now)
+            if due and not any(w.generation == current.number for w in here):
                 orders.append(ForkWorker(current.number, slot, current.solo))
+                together = max(together, self._together(current.number, now, first=True))
             if any(w.generation == current.number and w.ready for w in here):
                 orders += [self._retire(w, now) for w in here if w.generation != current.number]
         extra = [w for w in self.workers.values() if w.slot >= self.wanted and not w.leaving]
         return orders + [self._retire(w, now) for w in extra]
+
+    def _together(self, number: int, now: float, *, first: bool = False) -> float:
+        """When more than one worker of this generation may come up; *first*: after the order for the first one."""
+        workers = [w for w in self.workers.values() if not w.leaving]
+        own = [w for w in workers if w.generation == number]
+        if len(own) == len(workers) or any(w.ready for w in own):
+            return 0.0
+        return own[0].since + ALONE if own else now + ALONE if first else 0.0
 
     def _decide_crowd(self, current: int) -> list[Order]:
         """Who saves again and again while answers are long must not fill the memory with generations."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.supervisor.life import FINISHING, PATIENT, SLOW, Phase
+from runner.supervisor.life import ALONE, FINISHING, PATIENT, SLOW, Phase
 from runner.supervisor.orders import (
     Explain,
     Finish,
@@ -173,7 +173,7 @@ def test_broken_code_answers() -> None:
     play.roster.note_stale(1)
     play.go()
     play.roster.note_broken(2, solo=False)
-    assert play.go() == [ForkWorker(2, 0, solo=False), ForkWorker(2, 1, solo=False)]
+    assert play.go() == [ForkWorker(2, 0, solo=False)]
     play.settle()
     assert (play.phase(1), play.phase(2), len(play.workers(2))) == (None, Phase.LIVE, 2)
 
@@ -543,6 +543,41 @@ def test_a_stale_generation_has_fewer_workers_if_people_wish() -> None:
     assert play.go() == [RetireWorker(extra)]
 
 
+def test_the_first_of_a_newer_generation_comes_up_alone() -> None:
+    """Those who wait are answered sooner; but if it does not come the others do not wait for it for long."""
+    play = Play(wanted=3)
+    play.live()
+    play.roster.note_stale(1)
+    play.go()
+    play.roster.note_loaded(2, solo=False)
+    assert play.go() == [ForkWorker(2, 0, solo=False)]
+    assert play.go(later=ALONE / 2) == []
+    assert play.roster.next_deadline(play.now) == play.now + ALONE / 2
+    assert play.go(later=ALONE / 2) == [ForkWorker(2, 1, solo=False), ForkWorker(2, 2, solo=False)]
+
+
+def test_the_first_one_dies() -> None:
+    """Then another one is the first."""
+    play = Play()
+    play.live()
+    play.roster.note_stale(1)
+    play.go()
+    play.roster.note_loaded(2, solo=False)
+    play.go()
+    play.roster.note_worker_gone(play.workers(2)[0], play.now)
+    assert play.go() == [ForkWorker(2, 0, solo=False)]
+    play.roster.note_worker_gone(play.workers(2)[0], play.now)
+    assert play.go() == [ForkWorker(2, 1, solo=False)]
+
+
+def test_where_nobody_is_replaced_all_come_up_together() -> None:
+    """At a start."""
+    play = Play()
+    play.go()
+    play.roster.note_loaded(1, solo=False)
+    assert play.go() == [ForkWorker(1, 0, solo=False), ForkWorker(1, 1, solo=False)]
+
+
 def test_a_worker_leaves_only_after_its_successor_is_ready() -> None:
     """Slot by slot; the generation leaves after its last worker."""
     play = Play()
@@ -553,11 +588,10 @@ def test_a_worker_leaves_only_after_its_successor_is_ready() -> None:
     play.roster.note_loaded(2, solo=False)
     play.go()
     assert play.given(RetireWorker) == []
-    new = play.workers(2)
-    play.roster.note_ready(new[1])
+    play.roster.note_ready(play.workers(2)[0])
+    assert play.go() == [RetireWorker(old[0]), ForkWorker(2, 1, solo=False)]
+    play.roster.note_ready(play.workers(2)[1])
     assert play.go() == [RetireWorker(old[1])]
-    play.roster.note_ready(new[0])
-    assert play.go() == [RetireWorker(old[0])]
     for key in old.values():
         play.roster.note_worker_gone(key, play.now)
     assert play.go() == [RetireGeneration(1)]

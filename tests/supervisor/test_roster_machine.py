@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from runner.supervisor import orders
 from runner.supervisor.book import SERVING
-from runner.supervisor.life import FINISHING, Generation, Phase, Worker
+from runner.supervisor.life import ALONE, FINISHING, Generation, Phase, Worker
 from tests.supervisor.roster_play import Play
 
 
@@ -157,6 +157,7 @@ class Life(RuleBasedStateMachine):
             else:
                 book.note_unborn(loading.number)
             self.obey()
+        self.obey(later=ALONE)
         current = book.current()
         assert current is not None and current.number >= began
         assert sorted(self.play.workers(current.number)) == list(range(book.wanted))
