@@ -15,6 +15,7 @@
     freshness/   is the code in memory the code on disk?
     front/       faces the web server: FastCGI, HTTP
     host/        faces the application: WSGI
+    resources/   what a request opens is closed with it
     wire/        bytes <-> events: no socket, no clock, no thread
 
 A request falls through the tree from worker to front to host and back; a reload runs from freshness to generation to

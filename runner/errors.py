@@ -6,7 +6,13 @@
     ├── ProtocolError            the other side of a socket, or the application, broke its contract
     │   ├── RemoteProtocolError  the peer did; knows the HTTP status it deserves
     │   └── LocalProtocolError   the application did (PEP 3333); the answer is a 500
-    └── ClientGone               the request ended before it was whole; what `wsgi.input` raises
+    ├── ClientGone               the request ended before it was whole; what `wsgi.input` raises
+    ├── NoRequest                asked about the present request where there is none
+    └── ResourceError            of runner.resources, all of them the application's to handle
+        ├── ResourcesClosed      opened after the end of the request, or of its client
+        ├── UnknownResource      no such name, or not open here
+        ├── PoolFull             as many as allowed are in use in this worker
+        └── TooManyOpen          as many as allowed are open in this request
 
 Law: a message says what happened, then what to do about it. Nothing here imports anything.
 """
@@ -57,3 +63,27 @@ class ClientGone(RunnerError, ConnectionError):
 
     A ConnectionError too, because that is what applications already catch around reads and writes.
     """
+
+
+class NoRequest(RunnerError, LookupError):
+    """There is no present request: outside of one, after its end, or in a thread that was started without it."""
+
+
+class ResourceError(RunnerError):
+    """Base of what runner.resources raises."""
+
+
+class ResourcesClosed(ResourceError):
+    """The request is over, or its client has left: nothing is opened for it any more."""
+
+
+class UnknownResource(ResourceError, LookupError):
+    """No resource of that name is registered, or the one that was to be released is not open here."""
+
+
+class PoolFull(ResourceError):
+    """All of a worker's are in use."""
+
+
+class TooManyOpen(ResourceError):
+    """A request has more open than `--max-open` allows."""

@@ -1,4 +1,4 @@
-"""What a front gives a host, and what comes back: the only words both sides share.
+"""What a front gives a host, and what comes back: the only words both sides share. And `current`, for applications.
 
 A front (FastCGI, HTTP) makes a Request; a host (WSGI) answers through an Exchange. Neither knows the other.
 
@@ -9,10 +9,16 @@ Exchange. Names of `variables`: RFC 3875 section 4.1 (CGI meta-variables), value
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
-from typing import IO, Any, NamedTuple, Protocol
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar, copy_context
+from typing import IO, Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
+from runner.errors import NoRequest
 from runner.log import Log
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
 class Answer(NamedTuple):
@@ -39,9 +45,11 @@ class Request:
     began       monotonic seconds at which the head was complete, in whichever process it was read first
     upgrade     the client asked for another protocol
     internal    made by the runner itself for a part of a greater request: there is no client to follow a redirect
+    environ     what a WSGI application was called with; None before
+    over        its answer is finished
     """
 
-    __slots__ = ("began", "body", "internal", "scheme", "upgrade", "variables")
+    __slots__ = ("_id", "began", "body", "environ", "internal", "over", "scheme", "upgrade", "variables")
 
     def __init__(self, variables: dict[str, str], scheme: str, began: float, *, internal: bool = False) -> None:
         self.variables = variables
@@ -50,6 +58,16 @@ class Request:
         self.body: IO[bytes] | io.RawIOBase | None = None
         self.upgrade = "HTTP_UPGRADE" in variables
         self.internal = internal
+        self.environ: dict[str, Any] | None = None
+        self.over = False
+        self._id = ""
+
+    @property
+    def id(self) -> str:
+        """A name for this request that no other one has, 16 letters long, e.g. for log lines."""
+        if not self._id:
+            self._id = secrets.token_hex(8)
+        return self._id
 
     @property
     def method(self) -> str:
@@ -60,6 +78,79 @@ class Request:
     def path(self) -> str:
         """The whole path of the URL, prefix included."""
         return self.variables["SCRIPT_NAME"] + self.variables["PATH_INFO"]
+
+    @property
+    def query(self) -> str:
+        """What stands after the question mark, as sent; "" if there is nothing."""
+        return self.variables.get("QUERY_STRING", "")
+
+    @property
+    def headers(self) -> Headers:
+        """The header fields, by names in which case does not matter."""
+        return Headers(self.variables)
+
+    def bind(self, function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+        """*function*, to be called in a thread or later, with this request as the present one.
+
+        A thread does not inherit the context of whoever starts it: `Thread(target=current().bind(work))`.
+        """
+        context = copy_context()
+        return lambda *args, **options: context.copy().run(function, *args, **options)
+
+
+class Headers(Mapping[str, str]):
+    """The header fields in CGI meta-variables; names are given in lower case."""
+
+    __slots__ = ("_variables",)
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+
+    def __getitem__(self, name: str) -> str:
+        key = name.upper().replace("-", "_")
+        return self._variables[key if key in _BARE else f"HTTP_{key}"]
+
+    def __iter__(self) -> Iterator[str]:
+        for name in self._variables:
+            if name.startswith("HTTP_"):
+                yield name[5:].lower().replace("_", "-")
+            elif name in _BARE:
+                yield name.lower().replace("_", "-")
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+_BARE = frozenset(("CONTENT_TYPE", "CONTENT_LENGTH"))
+_CURRENT: ContextVar[Request] = ContextVar("request")
+
+
+def current() -> Request:
+    """The present request: in the application, each step of its answer, its close(), tasks and bound functions.
+
+    Raises NoRequest where there is none: outside of a request, and once its answer is finished.
+    """
+    request = _CURRENT.get(None)
+    if request is None:
+        raise NoRequest("there is no request here; a thread or a callback has one by `current().bind(function)`")
+    if request.over:
+        raise NoRequest(f"the answer to {request.method} {request.path} is finished; take what you need before that")
+    return request
+
+
+def enter(request: Request) -> None:
+    """For hosts: from now on *request* is the present one in this context."""
+    _CURRENT.set(request)
+
+
+class Guard(Protocol):
+    """Is told of the begin and the end of each request, in its context, on the thread that calls the application."""
+
+    def begin(self, exchange: Exchange) -> None:
+        """The application is about to be called."""
+
+    def end(self) -> None:
+        """Its answer is complete, or will never be; its last byte has not left yet. May be said twice."""
 
 
 class Exchange(Protocol):
@@ -85,6 +176,9 @@ class Exchange(Protocol):
     @property
     def gone(self) -> bool:
         """The client left; whatever is sent now goes nowhere, so stop producing it."""
+
+    def look(self) -> bool:
+        """`gone`, after a look at the connection: an inline call keeps everybody else from noticing."""
 
     def start(self, status: int, reason: str, headers: list[tuple[str, str]]) -> None:
         """Say how the answer begins. Raises LocalProtocolError for headers that HTTP cannot carry."""

@@ -3,10 +3,9 @@
 From the fields are derived the options (`--max-body`), the keys of runner.toml (`max-body`), the names in the
 environment (`RUNNER_MAX_BODY`), the help and the README's table. To add a knob is to add one field.
 
-Laws: nothing here knows a command line library, a socket or a process; resolve() reads one file and else only
-its arguments, so that the supervisor can call it again when that file was edited; whatever is refused is a
-UsageError of one line that names the option, the bad value and a good one; paths are absolute from here on.
-Start at Settings.
+Laws: nothing here knows a command line library, a socket or a process; resolve() reads one file and else only its
+arguments, so that the supervisor can call it again when that file was edited; whatever is refused is a UsageError of
+one line that names the option, the bad value and a good one; paths are absolute from here on. Start at Settings.
 """
 
 import errno
@@ -184,6 +183,7 @@ class Settings:
     max_rss: int = knob(_LIMITS, 0, SIZE, "a worker retires above this memory")
     max_body: int = knob(_LIMITS, 2**30, SIZE, "a larger request body is answered 413")
     max_inflight: int = knob(_LIMITS, 0, COUNT, "more requests at once are answered 503; 0 is no limit")
+    max_open: int = knob(_LIMITS, 0, COUNT, "a request may hold so many resources at once; 0 is no limit")
 
     access_log: str | None = knob(
         _LOGS, None, path_to("PATH", "access.log", dash=True), "one line a request; - is stdout")

@@ -1,6 +1,7 @@
 """Faces the web server, the browser, the proxy.
 
     connection    one accepted socket: read, write, close without loss
+    machine       what it expects of whoever speaks over it
     exchange      one request and the way its answer takes back; what holds on every wire
     body          a request body while it arrives
     variables     the CGI meta-variables, the same ones from every web server

@@ -18,7 +18,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Protocol
+
+from runner.front.machine import NOBODY, Machine
 
 READ_SIZE = HIGH_WATER = 65536
 """Bytes waiting in user space above which producers are asked to wait; the kernel holds about 200 KiB more."""
@@ -33,50 +34,6 @@ LONGEST_LINGER = 30.0
 _READING = int(socket.MSG_DONTWAIT)
 _SENDING = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 """As plain numbers: `|` between the library's flags is a call of Python code, and this is said for each request."""
-
-
-class Machine(Protocol):
-    """What speaks over a connection: the FastCGI or the HTTP front."""
-
-    def received(self, data: bytes) -> None:
-        """Bytes arrived."""
-
-    def ended(self) -> None:
-        """The peer will send no more; it may still be reading."""
-
-    def drained(self) -> None:
-        """What was written has left, nearly: producers may go on."""
-
-    def overdue(self) -> None:
-        """The connection's deadline has passed."""
-
-    def lost(self) -> None:
-        """The connection is gone; called once, whoever closed it."""
-
-    def rest(self) -> None:
-        """This connection comes from another process, where it was idle: the peer need say nothing for a while."""
-
-    def unread(self) -> bytes | None:
-        """What was read of a request that is not yet under way, mostly nothing; None: one is under way."""
-
-
-class _Nobody:
-    """The machine of a closed connection: hears nothing more."""
-
-    def received(self, data: bytes) -> None:
-        """See Machine."""
-
-    def _hear(self) -> None:
-        """See Machine."""
-
-    ended = drained = overdue = lost = rest = _hear
-
-    def unread(self) -> bytes | None:
-        """See Machine."""
-        return None
-
-
-_NOBODY = _Nobody()
 
 
 class _Phase(Enum):
@@ -230,6 +187,12 @@ class Connection:
                 return
             self._send_some()
 
+    def broken(self, *, half: bool) -> bool:
+        """Whether the peer is gone, as far as the kernel knows; *half*: it is, if only its own side is shut."""
+        poll = select.poll()
+        poll.register(self._fd, select.POLLRDHUP if half else 0)  # what cannot be asked for is told all the same: HUP
+        return bool(poll.poll(0))
+
     def close(self, *, linger: bool) -> None:
         """Close once everything written has left.
 
@@ -345,7 +308,7 @@ class Connection:
         self._out.clear()
         self.connections.discard(self)
         # They know each other: left so, each closed pair would wait for the garbage collector.
-        machine, self.machine = self.machine, _NOBODY
+        machine, self.machine = self.machine, NOBODY
         return machine
 
     def _start_writing(self) -> None:

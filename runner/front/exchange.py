@@ -35,6 +35,8 @@ class BaseExchange(ABC):
     """See runner.request.Exchange for what callers may rely on."""
 
     bodiless: ClassVar[frozenset[int]] = frozenset((204, 304))
+    half_is_gone: ClassVar[bool] = False
+    """Nobody who has shut his side of the connection still reads."""
 
     __slots__ = (
         "_ended", "_head", "_left", "_mute", "committed", "connection", "gone", "request", "resume", "sent", "service",
@@ -120,6 +122,12 @@ class BaseExchange(ABC):
         """See runner.request.Exchange."""
         self.connection.soon(callback)
 
+    def look(self) -> bool:
+        """See runner.request.Exchange."""
+        if not self.gone and not self._ended and self.connection.broken(half=self.half_is_gone):
+            self.leave()
+        return self.gone
+
     def drained(self) -> None:
         """The connection has room again."""
         self._wake()
@@ -179,6 +187,7 @@ class BaseExchange(ABC):
     def _over(self, *, whole: bool) -> None:
         if not self._ended:
             self._ended = True
+            self.request.over = True
             if self.request.body is not None:
                 self.request.body.close()
             status = self.status if self.committed else CLIENT_CLOSED

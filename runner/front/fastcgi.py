@@ -236,6 +236,8 @@ def _unknown() -> Request:
 class FastCGIExchange(BaseExchange):
     """The answer as STDOUT records and one END_REQUEST."""
 
+    half_is_gone = True  # no web server half-closes
+
     __slots__ = ("_front", "aborted", "overloaded")
 
     def __init__(self, front: FastCGIFront, request: Request, connection: Connection, service: Service) -> None:

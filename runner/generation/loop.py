@@ -32,6 +32,7 @@ from runner.process.scoreboard import Scoreboard
 from runner.settings import Settings
 from runner.worker import loop as worker
 from runner.worker.fronts import Place
+from runner.worker.task import Task
 
 CLOSING = 1.0
 """Seconds that workers get after the supervisor is gone."""
@@ -187,7 +188,7 @@ class _Generation:
         self._work(self._begin.slot, self._channel, check)
 
     def _work(self, slot: int, channel: Channel, check: Check) -> NoReturn:
-        task = worker.Task(
+        task = Task(
             slot=slot,
             generation=self._begin.number,
             settings=self._settings,

@@ -71,6 +71,10 @@ class ThreadExchange:
         """See runner.request.Exchange."""
         return self._exchange.gone
 
+    def look(self) -> bool:
+        """See runner.request.Exchange. The loop is free to notice by itself."""
+        return self._exchange.gone
+
     def start(self, status: int, reason: str, headers: list[tuple[str, str]]) -> None:
         """See runner.request.Exchange. Nothing leaves yet, so this needs no turn of the loop."""
         self._exchange.start(status, reason, headers)

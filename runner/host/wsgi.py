@@ -5,8 +5,8 @@ slow reader holds up nobody. No loop is *visible* during the call: Django's ORM,
 refuse to work where one is. In threads: the whole call happens in an application thread.
 
 Everything of one request runs in one contextvars.Context, a copy of the one the application was imported in: the call,
-each step of the iterable, its close(). Frameworks keep "the current request" there, and interleaved streams would
-otherwise see each other's.
+each step of the iterable, its close(), what the guards do at its begin and its end. Frameworks keep "the current
+request" there, as runner.request.current does, and interleaved streams would otherwise see each other's.
 
 Laws: close() is called exactly once on the iterable, whatever happened, before the answer's end is sent; after that the
 exchange is finished or failed, exactly once. Start at Host.handle. PEP 3333, sections by name in the comments.
@@ -27,7 +27,7 @@ from runner.errors import ClientGone, LocalProtocolError
 from runner.host.error_page import Failure
 from runner.host.timer import Clock
 from runner.log import Log, escape
-from runner.request import Answer, Exchange, Request
+from runner.request import Answer, Exchange, Guard, Request, enter
 from runner.wire.headers import parse_status
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
@@ -58,7 +58,10 @@ class FileWrapper:
 
 
 class Host:
-    """Calls one WSGI application. *debug*: show tracebacks to their author. *clocks* are told of each call."""
+    """Calls one WSGI application. *debug*: show tracebacks to their author.
+
+    *clocks* are told of each call, *guards* of each request.
+    """
 
     def __init__(
         self,
@@ -68,11 +71,13 @@ class Host:
         threads: int,
         debug: bool,
         clocks: Sequence[Clock] = (),
+        guards: Sequence[Guard] = (),
     ) -> None:
         self.application = application
         self.log = log
         self.debug = debug
         self.clocks = clocks
+        self.guards = guards
         self.context = copy_context()
         self.environ = {
             "wsgi.version": (1, 0),
@@ -163,8 +168,12 @@ class _Call:
         environ: dict[str, Any] = {**request.variables, **self._host.environ}
         environ["wsgi.url_scheme"] = request.scheme
         environ["wsgi.input"] = request.body
+        request.environ = environ
         self._next = self._take
+        enter(request)
         try:
+            for guard in self._host.guards:
+                guard.begin(exchange)
             iterable = self._host.application(environ, self.start_response)
             self._close = getattr(iterable, "close", None)
             if type(iterable) is list or type(iterable) is tuple:
@@ -248,11 +257,12 @@ class _Call:
 
     def _run_close(self) -> None:
         close, self._close = self._close, None
-        if close is not None:
-            try:
-                close()
-            except BaseException as error:
-                self._host.report(self._exchange.request, error)
+        for end in (close, *(guard.end for guard in self._host.guards)):
+            if end is not None:
+                try:
+                    end()
+                except BaseException as error:
+                    self._host.report(self._exchange.request, error)
 
 
 def _subject(request: Request) -> str:

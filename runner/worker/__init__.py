@@ -1,5 +1,6 @@
 """The process that answers: forked from its generation, one event loop.
 
+    task        what it is given
     loop        accept, read, fresh?, call, answer; orders are obeyed between calls
     event_loop  whose: uvloop if it is installed
     acceptor    when it takes a connection, and when it leaves it to others

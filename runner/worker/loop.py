@@ -23,10 +23,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from runner.freshness.check import Check
 from runner.front.connection import Connection
 from runner.host.error_page import Failure
 from runner.host.threads import Threads
@@ -34,15 +32,14 @@ from runner.host.timer import Clock, Timer
 from runner.host.wsgi import Host
 from runner.log import Log
 from runner.process import interpreter, messages
-from runner.process.messages import Channel
-from runner.process.scoreboard import Counter, Moment, Scoreboard
+from runner.process.scoreboard import Counter, Moment
 from runner.process.titles import set_title
 from runner.request import Exchange, Request
-from runner.settings import Settings
+from runner.resources.present import RequestScopes
 from runner.worker import event_loop
 from runner.worker.acceptor import Acceptor
 from runner.worker.access_log import AccessLog
-from runner.worker.fronts import Place, open_places
+from runner.worker.fronts import open_places
 from runner.worker.gate import Gate
 from runner.worker.hand_over import HandOver
 from runner.worker.inbox import Inbox
@@ -51,6 +48,7 @@ from runner.worker.own_pages import OwnPages
 from runner.worker.relief import Relief, Siblings, crowded
 from runner.worker.signals import Signals
 from runner.worker.slow import SlowCalls, SlowLog
+from runner.worker.task import Task
 from runner.worker.ticker import Ticker
 from runner.worker.watchdog import Watchdog
 
@@ -58,25 +56,6 @@ FIRST_WORD = 1.0
 """Seconds that a retiring worker gives a connection it has just accepted: its request was sent to this address, too."""
 ORPHAN_GRACE = 1.0
 """Seconds for the present requests once the supervisor is gone."""
-
-
-@dataclass
-class Task:
-    """All a worker is given. Exactly one of *application* and *failure* is there.
-
-    *good_until*: monotonic seconds; what began before then may be answered here, whatever was saved since.
-    """
-
-    slot: int
-    generation: int
-    settings: Settings
-    listeners: list[Place]
-    channel: Channel
-    check: Check
-    scoreboard: Scoreboard
-    application: Callable[..., Any] | None
-    failure: Failure | None
-    good_until: float
 
 
 def run(task: Task) -> NoReturn:
@@ -119,6 +98,7 @@ class _Worker:
         self._lifespan = Lifespan(settings) if settings.max_requests or settings.max_rss else None
         self._paused = self._collecting = False
         self._threads: Threads | None = None
+        self._scopes: RequestScopes | None = None
         self._handle: Callable[[Exchange], None] = self._show_failure
 
     # ---- life -----------------------------------------------------------------------------------------------
@@ -153,6 +133,8 @@ class _Worker:
         self._watchdog.close()
         if self._threads is not None:
             self._threads.close()
+        if self._scopes is not None:
+            self._scopes.retire()
 
     def _open_host(self) -> None:
         task, settings = self._task, self._settings
@@ -163,7 +145,10 @@ class _Worker:
             clocks.append(Timer(settings.timeout, self._note_deadline))
             # To the descriptor: sys.stderr may be something of the application's that has none.
             faulthandler.register(messages.DUMP_SIGNAL, file=2, all_threads=True)
-        host = Host(task.application, self.log, threads=settings.threads, debug=settings.debug, clocks=clocks)
+        scopes = self._scopes = RequestScopes(self.log, most=settings.max_open, waits=settings.threads > 1)
+        host = Host(
+            task.application, self.log, threads=settings.threads, debug=settings.debug, clocks=clocks, guards=[scopes]
+        )
         self._handle = host.handle
         if settings.threads == 1:
             clocks.append(self._watchdog)

@@ -1,6 +1,7 @@
 """One answer on its way: Content-Length to the byte, no body where none belongs, told of exactly once."""
 
 import io
+import socket
 from collections.abc import Callable
 from itertools import permutations, product
 
@@ -8,9 +9,10 @@ import pytest
 
 from runner.errors import LocalProtocolError
 from runner.front.exchange import CLIENT_CLOSED, BaseExchange
-from runner.request import Answer, Request
+from runner.front.fastcgi import FastCGIExchange
+from runner.request import Answer, Exchange, Request
 from runner.wire.headers import Block
-from tests.front.rig import FakeService, Outcome, Rig
+from tests.front.rig import FakeService, Outcome, Rig, get
 
 Headers = list[tuple[str, str]]
 
@@ -264,3 +266,30 @@ def test_the_fake_service_is_a_service() -> None:
     service = FakeService()
     assert service.admit(Request({}, "http", 0.0)) is None
     service.close()
+
+
+@pytest.mark.parametrize(("how", "half_is_gone", "gone"), [
+    ("", True, False), ("half", True, True), ("half", False, False), ("whole", True, True), ("whole", False, True),
+])  # fmt: skip
+def test_a_look_tells_whether_the_client_is_there(how: str, half_is_gone: bool, gone: bool) -> None:
+    """While the loop is kept from noticing. Whose side is shut is gone, where nobody does that and still reads."""
+    found: list[bool] = []
+
+    def answer(exchange: Exchange) -> None:
+        if how == "half":
+            rig.peer.shutdown(socket.SHUT_WR)
+        elif how:
+            rig.peer.close()
+        type(exchange).half_is_gone = half_is_gone  # type: ignore[attr-defined]
+        found.extend([exchange.look(), exchange.gone, exchange.look()])
+        exchange.start(200, "OK", [])
+        exchange.finish(b"")
+
+    with Rig() as rig:
+        rig.fastcgi(answer)
+        try:
+            rig.send(get(keep=False))
+            rig.until(lambda: found)
+        finally:
+            FastCGIExchange.half_is_gone = True
+    assert found == [gone] * 3

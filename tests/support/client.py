@@ -189,9 +189,13 @@ class FastCGI:
         self, params: Mapping[str, str], body: bytes = b"", *, request_id: int = 1, keep: bool = False
     ) -> FastCGIReply:
         """Send one complete request, and return its whole answer."""
+        self.ask(params, body, request_id=request_id, keep=keep)
+        return self.reply()
+
+    def ask(self, params: Mapping[str, str], body: bytes = b"", *, request_id: int = 1, keep: bool = False) -> None:
+        """Send one complete request."""
         pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in params.items()]
         self.send(self._machine.request(request_id, pairs, keep=keep) + self._stdin(request_id, body))
-        return self.reply()
 
     def reply(self) -> FastCGIReply:
         """Read until END_REQUEST. Raises Truncated when the connection ends before."""

@@ -1,0 +1,131 @@
+"""The scope of the present request: found by its context, opened and closed by whoever calls the application.
+
+    RequestScopes   in a worker: a host tells it when a request begins and ends
+    scope           in scripts and tests: `with scope():`
+
+Law: a request's scope is in its context alone, so it is the same in each step of a streamed answer, in its close(), and
+in threads that were given the context (Request.bind); never another's. Start at present.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from traceback import format_exception
+from typing import Any
+
+from runner.errors import NoRequest
+from runner.log import Log, escape
+from runner.request import Exchange, Request
+from runner.resources.recipes import Recipes
+from runner.resources.scope import Held, Scope
+
+recipes = Recipes()
+"""What this process can open."""
+_PRESENT: ContextVar[Scope] = ContextVar("scope")
+
+
+def present() -> Scope:
+    """Raises NoRequest outside of a request."""
+    try:
+        return _PRESENT.get()
+    except LookupError:
+        raise NoRequest("there is no request here; open resources `with runner.resources.scope():`") from None
+
+
+class OwnScope(Scope):
+    """That of a script or a test; *errors*: what its closers have raised."""
+
+    __slots__ = ("errors",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.errors: list[BaseException] = []
+
+    def failed(self, held: Held, error: BaseException) -> None:
+        """See Scope."""
+        self.errors.append(error)
+
+
+@contextmanager
+def scope() -> Iterator[OwnScope]:
+    """A scope of one's own for a script or a test: what is opened in it is closed at its end.
+
+    What closers raise is raised when all are closed: the error, or an ExceptionGroup of several.
+    """
+    made = OwnScope()
+    token = _PRESENT.set(made)
+    try:
+        yield made
+    finally:
+        _PRESENT.reset(token)
+        made.close()
+    if len(made.errors) == 1:
+        raise made.errors[0]
+    if made.errors:
+        raise BaseExceptionGroup("several resources could not be closed", made.errors)
+
+
+class _RequestScope(Scope):
+    __slots__ = ("_exchange", "_log")
+
+    def __init__(self, exchange: Exchange, log: Log, most: int, waits: bool) -> None:
+        super().__init__(most=most, waits=waits)
+        self._exchange = exchange
+        self._log = log
+
+    def failed(self, held: Held, error: BaseException) -> None:
+        """See Scope. The answer does not suffer from it."""
+        request = self._exchange.request
+        subject = f"{held.name}, opened at {held.place} for {escape(request.method)} {escape(request.path)}"
+        self._log.error(f"could not close {subject}\n{''.join(format_exception(error))}")
+
+    def left(self) -> bool:
+        """See Scope."""
+        return self._exchange.look()
+
+
+class RequestScopes:
+    """A Guard (runner.request): a scope for each request.
+
+    *most*: --max-open; *waits*: each call has a thread of its own, so it may wait for others.
+    """
+
+    def __init__(self, log: Log, *, most: int, waits: bool) -> None:
+        self._log = log
+        self._most = most
+        self._waits = waits
+        self._open: dict[Scope, Request] = {}
+
+    def begin(self, exchange: Exchange) -> None:
+        """See Guard."""
+        made = _RequestScope(exchange, self._log, self._most, self._waits)
+        self._open[made] = exchange.request
+        _PRESENT.set(made)
+
+    def end(self) -> None:
+        """See Guard."""
+        made = _PRESENT.get()
+        made.close()
+        self._open.pop(made, None)
+
+    def retire(self) -> None:
+        """This worker answers no more requests: what was kept for the next ones is closed."""
+        for recipe, pool in recipes.pools():
+            for resource in pool.retire():
+                try:
+                    if recipe.close is not None:
+                        recipe.close(resource)
+                except BaseException as error:
+                    self._log.error(f"could not close {recipe.name}\n{''.join(format_exception(error))}")
+
+    def report(self) -> list[dict[str, Any]]:
+        """What is open at this moment: resource, place, seconds, and the request that has opened it."""
+        now = time.monotonic()
+        return [
+            {"resource": held.name, "place": held.place, "seconds": round(now - held.since, 3),
+             "request": f"{request.method} {request.path}"}
+            for made, request in list(self._open.items()) for held in made.all()
+        ]  # fmt: skip

@@ -1,0 +1,289 @@
+"""What requests open is closed, once and in reverse order, whatever their clients do and whatever is saved meanwhile.
+
+The wrong way stands beside it: an application that closes by itself what it opened leaks it as soon as clients leave.
+"""
+
+import random
+import socket
+import struct
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Project, Runner
+from tests.support import apache, nginx
+from tests.support.client import Conversation, FastCGI, Truncated, fetch, parameters
+from tests.support.project import edit
+from tests.support.runner_process import Served
+from tests.support.sites import Direct, Site, open_site, title
+from tests.support.trouble import until
+
+APP = """
+import itertools, os
+import module
+from runner import resources
+from runner.request import current
+
+BOOK = os.open(os.environ["BOOK"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+numbers = itertools.count()
+
+def note(what, name):
+    os.write(BOOK, f"{what} {current().id} {name}\\n".encode())
+
+def open_thing(**options):
+    name = f"{os.getpid()}-{next(numbers)}"
+    note("open", name)
+    return name
+
+resources.register("thing", open_thing, lambda name: note("close", name))
+
+def main(environ, start_response):
+    environ["wsgi.input"].read()
+    for _ in range(2):
+        resources.open("thing")
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return stream() if environ["QUERY_STRING"] == "stream" else [b"x" * 30000]
+
+def stream():
+    for number in range(30):
+        resources.open_singleton("thing", number=number % 3)
+        yield b"x" * 4000
+"""
+CALLS = {"inline": (), "threads": ("--threads", "4")}
+SITES: list[Site] = [Direct(), nginx.Site(), apache.Site(keep_connections=True)]
+
+
+class Book:
+    """What the application has noted."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def requests(self) -> dict[str, list[tuple[str, str]]]:
+        """What was opened and closed, by request."""
+        found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for line in self.path.read_text().splitlines():
+            what, request, name = line.split()
+            found[request].append((what, name))
+        return found
+
+    def balance(self) -> int:
+        """How many are open."""
+        text = self.path.read_text()
+        return text.count("open ") - text.count("close ")
+
+    def check(self) -> None:
+        """Each was closed once, the last one first, after everything was opened."""
+        for request, events in self.requests().items():
+            opened = [name for what, name in events if what == "open"]
+            assert events[len(opened) :] == [("close", name) for name in reversed(opened)], request
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Book:
+    """See Book."""
+    return Book(tmp_path / "book")
+
+
+@pytest.fixture
+def shop(project: Project, runner: Runner, book: Book) -> Callable[..., tuple[Path, Served]]:
+    """Serve the application."""
+
+    def start(*options: str) -> tuple[Path, Served]:
+        place = project({"app.py": APP, "module.py": "VALUE = 0\n"})
+        return place, runner(place, "app:main", *options, env={"BOOK": str(book.path)})
+
+    return start
+
+
+def visit(address: tuple[str, int], chance: random.Random) -> None:
+    """One visitor; one in five leaves at some byte of the request or of the answer, politely or not."""
+    target = "/?stream" if chance.random() < 0.5 else "/"
+    body = b"b" * chance.randrange(2000)
+    request = f"POST {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    leaves = chance.random() < 0.2
+    with socket.create_connection(address, timeout=20) as sock:
+        try:
+            if leaves and chance.random() < 0.3:
+                sock.sendall((request + body)[: chance.randrange(len(request + body))])
+            else:
+                sock.sendall(request + body)
+                wanted = chance.randrange(60000) if leaves else 1 << 30
+                while wanted > 0 and (data := sock.recv(min(wanted, 65536))):
+                    wanted -= len(data)
+        except ConnectionError:
+            assert leaves
+        if leaves and chance.random() < 0.5:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def crowd(place: Path, address: tuple[str, int], number: int, seed: int) -> None:
+    """So many visitors, eight at a time, and an edit every now and then."""
+    over = threading.Event()
+
+    def edits() -> None:
+        version = 0
+        while not over.wait(0.3):
+            version += 1
+            edit(place / "module.py", f"VALUE = {version}\n")
+
+    editor = threading.Thread(target=edits)
+    editor.start()
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            for done in [pool.submit(visit, address, random.Random(seed + each)) for each in range(number)]:
+                done.result()
+    finally:
+        over.set()
+        editor.join()
+
+
+@pytest.mark.parametrize("calls", CALLS)
+@pytest.mark.parametrize("site", SITES, ids=title)
+@pytest.mark.parametrize("number", [200, pytest.param(10_000, marks=pytest.mark.stress)])
+def test_whatever_clients_do(
+    shop: Callable[..., tuple[Path, Served]], book: Book, site: Site, calls: str, number: int
+) -> None:
+    """One in five leaves in the middle, the code changes meanwhile: nothing stays open, nothing is closed twice."""
+    seed = random.SystemRandom().randrange(1 << 32)
+    print(f"seed {seed}")
+    place, served = shop(*CALLS[calls])
+    with open_site(served, site) as address:
+        crowd(place, address, number, seed)
+    until("all is closed", lambda: book.balance() == 0, live=served)
+    assert len(book.requests()) >= number * 0.7
+    book.check()
+
+
+def test_who_has_the_answer_can_rely_on_it(shop: Callable[..., tuple[Path, Served]], book: Book) -> None:
+    """What a closer does, a commit say, is done before the end of the answer arrives."""
+    _, served = shop()
+    with Conversation(served.http) as kept:
+        for _ in range(50):
+            kept.request("GET", "/?stream")
+            kept.reply()
+            assert book.balance() == 0
+
+
+LEAK = """
+import os
+from runner import resources
+OPEN = os.environ["BOOK"]
+
+def note(what):
+    with open(OPEN, "a") as book:
+        book.write(what + " x y\\n")
+
+def main(environ, start_response):
+    if environ["PATH_INFO"] == "/wait":
+        with open(os.environ["BEGAN"], "w"):
+            pass
+        while not os.path.exists(os.environ["GATE"]):
+            pass
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    if "wrong" in environ["QUERY_STRING"]:
+        note("open")
+        return answer()
+    resources.open("thing")
+    return [b"done"]
+
+def answer():
+    yield b"done"
+    note("close")
+
+resources.register("thing", lambda: note("open"), lambda _: note("close"))
+"""
+
+
+@pytest.mark.parametrize("way", ["wrong", "right"])
+def test_a_client_that_leaves_before_the_first_opening(project: Project, runner: Runner, book: Book, way: str) -> None:
+    """By hand it is opened for nobody, and stays open; `resources.open` looks first, and refuses."""
+    place = project({"app.py": LEAK})
+    began, gate = book.path.with_name("began"), book.path.with_name("gate")
+    env = {"BOOK": str(book.path), "BEGAN": str(began), "GATE": str(gate)}
+    book.path.touch()
+    served = runner(place, "app:main", "--workers", "1", env=env)
+    with FastCGI(served.fastcgi) as leaving:
+        leaving.ask(parameters(f"/wait?{way}"))
+        until("it is called", began.exists, live=served)
+    gate.touch()
+    until("the worker is free again", lambda: fetch(served.http, "/?right").text == "done", live=served)
+    assert book.balance() == (1 if way == "wrong" else 0)
+    if way == "right":
+        assert book.path.read_text().count("open") == 1, "that of the request after it"
+        assert "ResourcesClosed" in served.output
+
+
+POOLED = """
+import os, threading, time
+from runner import resources
+
+lock = threading.Lock()
+numbers = {"open": 0, "most": 0, "made": 0}
+
+def opens():
+    with lock:
+        numbers["open"] += 1
+        numbers["made"] += 1
+        numbers["most"] = max(numbers["most"], numbers["open"])
+    return object()
+
+def closes(_):
+    with lock:
+        numbers["open"] -= 1
+
+resources.register("db", opens, closes, scope="worker", limit=LIMIT, timeout=30)
+
+def main(environ, start_response):
+    if environ["PATH_INFO"] == "/numbers":
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [f"{numbers['most']} {numbers['made']}".encode()]
+    try:
+        resources.open("db")
+        if environ["PATH_INFO"] == "/two":
+            resources.open("db")
+    except resources.PoolFull:
+        start_response("503 Full", [("Content-Type", "text/plain")])
+        return [b"full"]
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return answer()
+
+def answer():
+    for _ in range(3):
+        time.sleep(0.001)
+        yield b"x" * 2000
+"""
+
+
+@pytest.mark.parametrize("number", [200, pytest.param(1000, marks=pytest.mark.stress)])
+def test_connections_do_not_grow_with_requests(project: Project, runner: Runner, number: int) -> None:
+    """More requests than resources: they wait for each other, and there are never more than the limit."""
+    place = project({"app.py": POOLED.replace("LIMIT", "10")})
+    served = runner(place, "app:main", "--workers", "1", "--threads", "32")
+    with ThreadPoolExecutor(64) as pool:
+        statuses = {done.result().status for done in [pool.submit(fetch, served.http) for _ in range(number)]}
+    assert statuses == {200}
+    most, made = map(int, fetch(served.http, "/numbers").text.split())
+    assert 1 < most <= 10
+    assert made <= 10
+
+
+def test_an_inline_call_is_refused_at_once(project: Project, runner: Runner) -> None:
+    """Waiting, it would keep those from going on who have what it waits for."""
+    place = project({"app.py": POOLED.replace("LIMIT", "1")})
+    served = runner(place, "app:main", "--workers", "1")
+    assert [fetch(served.http, path).status for path in ("/", "/two", "/")] == [200, 503, 200]
+
+
+def test_too_many_open(shop: Callable[..., tuple[Path, Served]], book: Book) -> None:
+    """The budget of a request; what it had opened is closed."""
+    _, served = shop("--max-open", "3")
+    assert fetch(served.http, "/").status == 200
+    with pytest.raises(Truncated):
+        fetch(served.http, "/?stream")
+    until("it is logged", lambda: "TooManyOpen" in served.output, live=served)
+    assert book.balance() == 0

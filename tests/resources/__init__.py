@@ -1,0 +1,1 @@
+"""runner.resources: each module has its tests in a file of its name."""

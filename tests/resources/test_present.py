@@ -1,0 +1,188 @@
+"""The scope of the present request, and of scripts."""
+
+import contextvars
+import threading
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+
+from runner import resources
+from runner.errors import NoRequest
+from runner.log import Log
+from runner.request import Exchange, Request
+from runner.resources.present import RequestScopes, recipes
+
+
+class FakeExchange:
+    """As much of an exchange as a guard asks for."""
+
+    def __init__(self, path: str = "/x") -> None:
+        self.request = Request({"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": path}, "http", 0.0)
+        self.gone = False
+
+    def look(self) -> bool:
+        """See Exchange."""
+        return self.gone
+
+
+class Desk:
+    """Requests that a guard is told of, each in a context of its own."""
+
+    def __init__(self, **options: Any) -> None:
+        self.guard = RequestScopes(Log("worker 0", "info", "text"), **{"most": 0, "waits": False, **options})
+
+    def begin(self, exchange: FakeExchange) -> contextvars.Context:
+        """A request begins; its context."""
+        context = contextvars.copy_context()
+        context.run(self.guard.begin, cast(Exchange, exchange))
+        return context
+
+
+@pytest.fixture
+def closed() -> Iterator[list[Any]]:
+    """What was closed of the kinds "thing" and "kept"."""
+    closed: list[Any] = []
+    resources.register("thing", object, closed.append)
+    resources.register("kept", object, closed.append, scope="worker")
+    yield closed
+    for name in ("thing", "kept"):
+        del recipes._known[name]
+
+
+def test_outside_of_a_request() -> None:
+    """The error says what to do."""
+    with pytest.raises(NoRequest, match=r"with runner\.resources\.scope\(\)"):
+        resources.open("list")
+
+
+def test_a_scope_of_ones_own(closed: list[Any]) -> None:
+    """For scripts and tests; one may stand in another."""
+    with resources.scope():
+        outer = resources.open("thing")
+        with resources.scope():
+            inner = resources.open("thing")
+        assert closed == [inner]
+    assert closed == [inner, outer]
+
+
+def test_what_closers_raise_in_ones_own_scope() -> None:
+    """Is raised, all of it."""
+
+    def fail(_: object) -> None:
+        raise ValueError("no")
+
+    resources.register("fails", object, fail)
+    with pytest.raises(ValueError, match="no"), resources.scope():
+        resources.open("fails")
+    with pytest.raises(BaseExceptionGroup) as raised, resources.scope():
+        resources.open("fails")
+        resources.open("fails")
+    assert len(raised.value.exceptions) == 2
+    del recipes._known["fails"]
+
+
+def test_requests_have_scopes_of_their_own(closed: list[Any]) -> None:
+    """However their steps follow each other."""
+    desk = Desk()
+    first, second = desk.begin(FakeExchange()), desk.begin(FakeExchange())
+    one = first.run(resources.open_singleton, "thing")
+    two = second.run(resources.open_singleton, "thing")
+    assert one is not two
+    assert first.run(resources.open_singleton, "thing") is one
+    second.run(desk.guard.end)
+    assert closed == [two]
+    first.run(desk.guard.end)
+    assert closed == [two, one]
+
+
+def test_a_client_that_has_left(closed: list[Any]) -> None:
+    """Is asked about at each opening."""
+    exchange = FakeExchange()
+    desk = Desk()
+    context = desk.begin(exchange)
+    context.run(resources.open, "thing")
+    exchange.gone = True
+    with pytest.raises(resources.ResourcesClosed):
+        context.run(resources.open, "thing")
+    context.run(desk.guard.end)
+
+
+def test_a_thread_of_the_request(closed: list[Any]) -> None:
+    """Opens for it, if it was bound."""
+    desk = Desk()
+    context = desk.begin(FakeExchange())
+    found: list[Any] = []
+
+    def work() -> None:
+        found.append(resources.open("thing"))
+
+    def begin() -> None:
+        thread = threading.Thread(target=Request({}, "http", 0.0).bind(work))
+        thread.start()
+        thread.join()
+
+    context.run(begin)
+    context.run(desk.guard.end)
+    assert closed == found
+
+
+def test_what_could_not_be_closed_is_logged(capfd: pytest.CaptureFixture[str]) -> None:
+    """With its place and its request."""
+
+    def fail(_: object) -> None:
+        raise ValueError("no")
+
+    resources.register("fails", object, fail)
+    desk = Desk()
+    context = desk.begin(FakeExchange("/a\nb"))
+    context.run(resources.open, "fails")
+    context.run(desk.guard.end)
+    log = capfd.readouterr().err
+    assert "could not close fails, opened at " in log
+    assert "test_present.py" in log and "ValueError: no" in log
+    assert "\nb" not in log.replace("\\nb", "")
+    del recipes._known["fails"]
+
+
+def test_what_is_kept_is_closed_when_the_worker_retires(closed: list[Any]) -> None:
+    """Not before."""
+    desk = Desk()
+    context = desk.begin(FakeExchange())
+    kept = context.run(resources.open, "kept")
+    context.run(desk.guard.end)
+    assert closed == []
+    desk.guard.retire()
+    assert closed == [kept]
+
+
+def test_it_is_known_what_is_open(closed: list[Any]) -> None:
+    """What, where, for whom, since when."""
+    desk = Desk()
+    context = desk.begin(FakeExchange("/shop"))
+    context.run(resources.open, "thing")
+    (row,) = desk.guard.report()
+    assert (row["resource"], row["request"]) == ("thing", "GET /shop")
+    assert "test_present.py:" in row["place"] and 0 <= row["seconds"] < 60
+    context.run(desk.guard.end)
+    assert desk.guard.report() == []
+
+
+def test_as_many_as_max_open(closed: list[Any]) -> None:
+    """For each request."""
+    desk = Desk(most=1)
+    context = desk.begin(FakeExchange())
+    context.run(resources.open, "thing")
+    with pytest.raises(resources.TooManyOpen):
+        context.run(resources.open, "thing")
+    context.run(desk.guard.end)
+
+
+def test_release_and_enter(closed: list[Any]) -> None:
+    """By the names that applications use."""
+    with resources.scope():
+        thing = resources.open("thing")
+        resources.release(thing)
+        assert closed == [thing]
+        with pytest.raises(resources.UnknownResource):
+            resources.release(thing)
