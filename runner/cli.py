@@ -22,7 +22,7 @@ import click
 
 from runner.errors import RunnerError, UsageError
 from runner.settings import KNOBS, Knob, Resolved, resolve
-from runner.status import render, render_reload
+from runner.status import render, render_reload, render_resources
 from runner.supervisor.listeners import fill_standard_streams
 from runner.values import nearest
 
@@ -204,10 +204,12 @@ _CONTROL = click.option("--control", metavar="SOCKET", help="The control socket 
 @_TARGET
 @_CONTROL
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def status(target: str | None, control: str | None, as_json: bool) -> None:
+@click.option("--resources", is_flag=True, help="What requests have open, opened where, for whom, since when.")
+def status(target: str | None, control: str | None, as_json: bool, resources: bool) -> None:
     """Show what the run in this directory is doing."""
-    report = _ask(target, control, {"command": "status"})
-    click.echo(json.dumps(report) if as_json else render(report).rstrip("\n"))
+    report = _ask(target, control, {"command": "status", "resources": resources})
+    text = render_resources(report) if resources else render(report)
+    click.echo(json.dumps(report) if as_json else text.rstrip("\n"))
 
 
 @commands.command()

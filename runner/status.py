@@ -46,6 +46,24 @@ def render_reload(reload: Mapping[str, Any]) -> str:
     return f"{changed} -> {generation}{took}{origin}"
 
 
+def render_resources(report: Mapping[str, Any]) -> str:
+    """What requests have open, the oldest first: `db  shop.py:31  for 4m 10s  GET /export  (worker 0, process 812)`."""
+    rows = sorted(report.get("resources") or (), key=lambda row: -float(row.get("seconds") or 0.0))
+    table = [
+        (str(row.get("resource", "?")), str(row.get("place", "?")), f"for {duration(row.get('seconds') or 0.0)}",
+         str(row.get("request", "?")), f"worker {row.get('slot', '?')}, process {row.get('pid', '?')}")
+        for row in rows
+    ]  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+    total = report.get("open", len(rows))
+    if total > len(rows):
+        lines.append(f"and {total - len(rows)} more")
+    why = "did not answer: its call keeps the interpreter lock"
+    silent = [f"worker {slot} {why}" for slot in report.get("silent") or ()]
+    return "\n".join(lines + silent or ["nothing is open"]) + "\n"
+
+
 def duration(seconds: float) -> str:
     """The two largest units of a duration: `42s`, `3m 20s`, `2h 05m`, `11d 03h`."""
     whole = max(0, int(seconds))

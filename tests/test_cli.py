@@ -273,7 +273,8 @@ def control(monkeypatch: pytest.MonkeyPatch) -> Control:
 
 
 @pytest.mark.parametrize(("arguments", "question"), [
-    (["status"], {"command": "status"}),
+    (["status"], {"command": "status", "resources": False}),
+    (["status", "--resources"], {"command": "status", "resources": True}),
     (["reload"], {"command": "reload", "wait": True}),
     (["reload", "--no-wait"], {"command": "reload", "wait": False}),
     (["stop"], {"command": "stop", "now": False}),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.status import duration, render, render_reload
+from runner.status import duration, render, render_reload, render_resources
 
 REPORT: dict[str, Any] = {
     "generation": 15, "state": "ready", "target": "app:main", "kind": "wsgi", "pid": 4711,
@@ -121,3 +121,28 @@ def test_many_changed_files_are_counted() -> None:
 def test_a_duration_has_at_most_two_units(seconds: float, text: str) -> None:
     """Nobody needs the seconds of a day."""
     assert duration(seconds) == text
+
+
+# ---- resources ----------------------------------------------------------------------------------------------------
+
+ROW = {"slot": 0, "pid": 812, "resource": "db", "place": "shop.py:31", "seconds": 250.4, "request": "GET /export"}
+
+
+def test_what_is_open_reads_like_this() -> None:
+    """The oldest first, in columns."""
+    report = {"open": 2, "silent": [], "resources": [{**ROW, "seconds": 3.0, "resource": "cache"}, ROW]}
+    assert render_resources(report) == (
+        "db     shop.py:31  for 4m 10s  GET /export  worker 0, process 812\n"
+        "cache  shop.py:31  for 3s      GET /export  worker 0, process 812\n"
+    )
+
+
+def test_nothing_is_open() -> None:
+    """That is said."""
+    assert render_resources({}) == render_resources({"open": 0, "resources": [], "silent": []}) == "nothing is open\n"
+
+
+def test_what_could_not_be_told_is_said() -> None:
+    """There were more, and somebody was silent."""
+    text = render_resources({"open": 5, "resources": [{}], "silent": [1]})
+    assert "and 4 more" in text and "worker 1 did not answer" in text

@@ -220,6 +220,20 @@ class Retiring(NamedTuple):
     reason: str
 
 
+class Account(NamedTuple):
+    """supervisor -> worker: tell what your requests have open, as answer *number*."""
+
+    number: int
+
+
+class Accounted(NamedTuple):
+    """worker -> supervisor: *total* are open; the *rows* say of each what, where (file:line), seconds, for whom."""
+
+    number: int
+    total: int
+    rows: list[list[Any]]
+
+
 class Parcel(NamedTuple):
     """worker -> supervisor -> another worker: a connection. Its descriptor comes along.
 
@@ -247,7 +261,7 @@ class Taken(NamedTuple):
 Message = (
     Begin | Resume | Fork | Keep | Retire | Reopen
     | Loaded | Broken | Importing | Paused | Resumed | Passed | Unfit | Unborn | Note | Stale | Forked | Reaped
-    | Ready | Retiring | Parcel | Taken
+    | Ready | Retiring | Parcel | Taken | Account | Accounted
 )
 MESSAGES: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Message)}
 

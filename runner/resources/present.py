@@ -19,11 +19,13 @@ from typing import Any
 from runner.errors import NoRequest
 from runner.log import Log, escape
 from runner.request import Exchange, Request
-from runner.resources.recipes import Recipes
+from runner.resources.recipes import BUILT_IN, Recipes
 from runner.resources.scope import Held, Scope
 
 recipes = Recipes()
 """What this process can open."""
+HELD = 30.0
+"""Seconds that an answer which goes out bit by bit may hold a resource before that is told."""
 _PRESENT: ContextVar[Scope] = ContextVar("scope")
 
 
@@ -69,12 +71,13 @@ def scope() -> Iterator[OwnScope]:
 
 
 class _RequestScope(Scope):
-    __slots__ = ("_exchange", "_log")
+    __slots__ = ("_exchange", "_log", "told")
 
     def __init__(self, exchange: Exchange, log: Log, most: int, waits: bool) -> None:
         super().__init__(most=most, waits=waits)
         self._exchange = exchange
         self._log = log
+        self.told = False
 
     def failed(self, held: Held, error: BaseException) -> None:
         """See Scope. The answer does not suffer from it."""
@@ -85,6 +88,18 @@ class _RequestScope(Scope):
     def left(self) -> bool:
         """See Scope."""
         return self._exchange.look()
+
+    def look(self, now: float) -> None:
+        """Tell, once, of what is held for long while an answer goes out bit by bit."""
+        kept = [held for held in self.all() if now - held.since >= HELD and held.name not in BUILT_IN]
+        if kept and self._exchange.committed and not self.told:
+            self.told = True
+            request, first = self._exchange.request, kept[0]
+            more = f" and {len(kept) - 1} more" if len(kept) > 1 else ""
+            self._log.warning(
+                f"{escape(request.method)} {escape(request.path)} streams, and has held {first.name} (opened at "
+                f"{first.place}){more} for {now - first.since:.0f} s; release what the rest of the answer does not need"
+            )
 
 
 class RequestScopes:
@@ -97,7 +112,7 @@ class RequestScopes:
         self._log = log
         self._most = most
         self._waits = waits
-        self._open: dict[Scope, Request] = {}
+        self._open: dict[_RequestScope, Request] = {}
 
     def begin(self, exchange: Exchange) -> None:
         """See Guard."""
@@ -109,7 +124,14 @@ class RequestScopes:
         """See Guard."""
         made = _PRESENT.get()
         made.close()
-        self._open.pop(made, None)
+        if isinstance(made, _RequestScope):
+            self._open.pop(made, None)
+
+    def look(self) -> None:
+        """Now and then, on the loop's thread."""
+        now = time.monotonic()
+        for made in list(self._open):
+            made.look(now)
 
     def retire(self) -> None:
         """This worker answers no more requests: what was kept for the next ones is closed."""
@@ -121,11 +143,10 @@ class RequestScopes:
                 except BaseException as error:
                     self._log.error(f"could not close {recipe.name}\n{''.join(format_exception(error))}")
 
-    def report(self) -> list[dict[str, Any]]:
+    def report(self) -> list[list[Any]]:
         """What is open at this moment: resource, place, seconds, and the request that has opened it."""
         now = time.monotonic()
         return [
-            {"resource": held.name, "place": held.place, "seconds": round(now - held.since, 3),
-             "request": f"{request.method} {request.path}"}
+            [held.name, held.place, round(now - held.since, 3), f"{request.method} {request.path}"]
             for made, request in list(self._open.items()) for held in made.all()
         ]  # fmt: skip

@@ -17,6 +17,7 @@ from runner.resources.pool import Pool
 from runner.values import nearest
 
 SCOPES = ("request", "worker")
+BUILT_IN = {kind.__name__: kind for kind in (list, dict, set)}
 
 
 class Recipe(NamedTuple):
@@ -33,8 +34,8 @@ class Recipes:
 
     def __init__(self) -> None:
         self._known: dict[str, Recipe] = {}
-        for kind in (list, dict, set):
-            self.register(kind.__name__, kind, kind.clear)
+        for name, kind in BUILT_IN.items():
+            self.register(name, kind, lambda made: made.clear())
 
     def register(
         self,

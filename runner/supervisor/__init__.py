@@ -12,7 +12,8 @@
     obituary            how a worker ended, put together from what comes in any order
     signals             what it is told by kill(1), terminals and service managers
     listeners           bind, adopt, close the sockets
-    control             what people say to it: status, reload, stop
+    control, clerk      what people say to it: status, reload, stop; and the answers
+    accounts            what only the workers know of them
     chronicle, report, banner   what it says to people
     overdue, idle       calls that take longer than --timeout, and a time without any
     settings_file       what runner.toml says, again and again

@@ -27,7 +27,8 @@ from runner.process.titles import set_title
 from runner.settings import Resolved, Settings
 from runner.supervisor.banner import Banner
 from runner.supervisor.chronicle import Chronicle
-from runner.supervisor.control import Desk, Question
+from runner.supervisor.clerk import Clerk
+from runner.supervisor.control import Desk
 from runner.supervisor.courier import Courier
 from runner.supervisor.crew import Crew
 from runner.supervisor.deeds import Deeds, Inbox
@@ -72,6 +73,10 @@ class Supervisor:
         self._chronicle = Chronicle(self._log, self._ledger, Banner(settings, addresses, self._log), settings)
         self._idle = Idle(self._scoreboard, time.monotonic())
         self._obituary = Obituary(self._chronicle.crashed)
+        self._clerk = Clerk(
+            settings, self._crew, self._roster, self._scoreboard, self._ledger, self._courier, self._chronicle,
+            self._reload, self._stop,
+        )  # fmt: skip
         inbox = Inbox(self._hear, self._gone, self._hear_worker, self._lost)
         self._deeds = Deeds(self._crew, self._roster, self._chronicle, inbox, settings)
         self._overdue = Overdue(self._crew, self._scoreboard, self._deeds.kill)
@@ -83,7 +88,7 @@ class Supervisor:
         set_title("supervisor", self._settings.target)
         interpreter.become_subreaper()
         self._selector.register(self._signals, selectors.EVENT_READ, self._hear_signals)
-        self._desk.attend(self._selector, self._answer)
+        self._desk.attend(self._selector, self._clerk.answer)
         if os.geteuid() == 0 and self._settings.user is None:
             self._log.warning("the application runs as root; name another user by --user")
         try:
@@ -93,6 +98,7 @@ class Supervisor:
                 for key, _ in self._selector.select(self._patience()):
                     key.data()
                 self._desk.look(time.monotonic())
+                self._clerk.accounts.look(time.monotonic())
                 self._overdue.look(self._settings.timeout)
                 if self._idle.over(self._settings.idle_exit, self._roster.wanted, time.monotonic()):
                     self._stop("idle", fast=False)
@@ -115,6 +121,7 @@ class Supervisor:
             self._roster.next_deadline(now),
             self._courier.next_deadline(now),
             self._desk.next_look(),
+            self._clerk.accounts.next_deadline(),
             self._overdue.next_look(self._settings.timeout, now),
             self._idle.next_look(self._settings.idle_exit, now),
         )
@@ -159,29 +166,6 @@ class Supervisor:
         self._crew.standby.clear()
         self._reread_settings()
         self._roster.note_reload(time.monotonic())
-
-    # ---- people ---------------------------------------------------------------------------------------------
-
-    def _answer(self, question: Question) -> None:
-        match question.command.get("command"):
-            case "whoami":
-                target, directory = self._settings.target, self._settings.chdir
-                question.answer({"target": target, "directory": directory, "pid": os.getpid()})
-            case "status":
-                pids = {hand.key: hand.pid for hand in self._crew.hands.values()}
-                report = self._ledger.report(self._roster, self._scoreboard, pids, self._crew.standby.book.all())
-                question.answer(report | {"waiting": self._courier.requests})
-            case "reload":
-                self._reload("runner reload")
-                if question.command.get("wait", True):
-                    self._chronicle.wait(question, self._roster.newest)
-                else:
-                    question.answer({"reloading": True})
-            case "stop":
-                self._stop("runner stop", fast=bool(question.command.get("now")))
-                question.answer({"stopping": True, "pid": os.getpid()})
-            case other:
-                question.answer({"error": f"no command {other!r}; there are status, reload, stop"})
 
     # ---- decide and do --------------------------------------------------------------------------------------
 
@@ -272,6 +256,8 @@ class Supervisor:
         match message:
             case messages.Parcel() | messages.Taken():
                 self._courier.hear(hand, message, descriptors)
+            case messages.Accounted():
+                self._clerk.accounts.hear(hand, message)
             case messages.Ready(pid):
                 hand.pid = pid
                 number = self._roster.workers[hand.key].generation
@@ -329,6 +315,7 @@ class Supervisor:
         worker = self._roster.workers[hand.key]
         code = self._crew.discharge(hand)
         self._courier.note_gone(hand)
+        self._clerk.accounts.gone(hand.key)
         if not worker.leaving and not self._roster.stopping and not hand.killed:
             self._obituary.lost(hand.key, hand.slot, hand.pid)
             if code is not None:

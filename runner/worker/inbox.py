@@ -1,4 +1,4 @@
-"""The worker's end of its channel, where the watchdog may look for parcels while the loop cannot.
+"""The worker's end of its channel, where the watchdog may look for parcels and questions while the loop cannot.
 
 The story: a connection is sent to a worker that is idle, and in the same moment a slow call begins there. The parcel
 then lies in the channel of a worker that does not read it. The watchdog takes it out and gives it away again, as if it
@@ -15,18 +15,21 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from runner.process.messages import Channel, Message, Parcel, Taken
+from runner.process.messages import Account, Channel, Message, Parcel, Taken
 
 Received = tuple[Message, list[int]]
 """A message and the descriptors that came with it."""
 
 
 class Inbox:
-    """*wake* has `receive` called on the loop's thread; it is called from the watchdog's."""
+    """*wake* has `receive` called on the loop's thread; it is called from the watchdog's. So is *account*."""
 
-    def __init__(self, channel: Channel, wake: Callable[[], object]) -> None:
+    def __init__(
+        self, channel: Channel, wake: Callable[[], object], account: Callable[[Account], object] = lambda asked: None
+    ) -> None:
         self._channel = channel
         self._wake = wake
+        self._account = account
         self._kept: deque[Received] = deque()
 
     def receive(self) -> Received | None:
@@ -47,6 +50,15 @@ class Inbox:
             for descriptor in descriptors:
                 os.close(descriptor)
             yield
+
+    def answers(self) -> Iterator[None]:
+        """Answer what can be answered here: what is open now is of most interest while a call does not come back."""
+        self._read()
+        for received in list(self._kept):
+            if isinstance(asked := received[0], Account):
+                self._kept.remove(received)
+                self._account(asked)
+                yield
 
     def _read(self) -> None:
         before = len(self._kept)

@@ -23,6 +23,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from itertools import chain
 from typing import NoReturn
 
 from runner.front.connection import Connection
@@ -112,7 +113,9 @@ class _Worker:
         self._connections = self._acceptor.connections
         self._ticker = Ticker(self._loop, self._connections, self._busy, self._looked)
         self._hand_over = HandOver(self._task.channel, self._task.generation, self._acceptor.adopt, self.log)
-        self._inbox = Inbox(self._task.channel, lambda: self._loop.call_soon_threadsafe(self._obey))
+        self._inbox = Inbox(
+            self._task.channel, lambda: self._loop.call_soon_threadsafe(self._obey), self._give_account
+        )
         self._watchdog = self._train()
         self._slow_calls = SlowCalls(self._settings.slow, self.log)
         self._open_host()
@@ -167,7 +170,7 @@ class _Worker:
         relief = Relief(self._connections, siblings, self.part, self._inbox.returns)
         # Once the whole service stops nobody takes anything more.
         return Watchdog(
-            lambda exchange: iter(()) if self.closing else relief.steps(exchange),
+            lambda exchange: chain(self._inbox.answers(), () if self.closing else relief.steps(exchange)),
             SlowLog(settings.slow, self.log), self.log,
         )  # fmt: skip
 
@@ -190,10 +193,16 @@ class _Worker:
                         self._access.reopen()
                     case messages.Keep():
                         self._keep()
+                    case messages.Account() as asked:
+                        self._give_account(asked)
         except EOFError:
             self._loop.remove_reader(self._task.channel)
             self._loop.call_later(ORPHAN_GRACE, self._leave)
             self._retire("", last=True)
+
+    def _give_account(self, asked: messages.Account) -> None:
+        rows = self._scopes.report() if self._scopes is not None else []
+        self._task.channel.send(messages.Accounted(asked.number, len(rows), rows))
 
     def _pause(self) -> None:
         """The code on disk is newer. Whoever connects now waits in the queue for the next generation."""
@@ -279,6 +288,8 @@ class _Worker:
 
     def _looked(self) -> None:
         self._slow_calls.look()
+        if self._scopes is not None:
+            self._scopes.look()
         self._leave_if_idle()
 
     # ---- the service of the fronts --------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import contextvars
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -11,7 +12,7 @@ from runner import resources
 from runner.errors import NoRequest
 from runner.log import Log
 from runner.request import Exchange, Request
-from runner.resources.present import RequestScopes, recipes
+from runner.resources.present import HELD, RequestScopes, recipes
 
 
 class FakeExchange:
@@ -19,7 +20,7 @@ class FakeExchange:
 
     def __init__(self, path: str = "/x") -> None:
         self.request = Request({"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": path}, "http", 0.0)
-        self.gone = False
+        self.gone = self.committed = False
 
     def look(self) -> bool:
         """See Exchange."""
@@ -162,8 +163,9 @@ def test_it_is_known_what_is_open(closed: list[Any]) -> None:
     context = desk.begin(FakeExchange("/shop"))
     context.run(resources.open, "thing")
     (row,) = desk.guard.report()
-    assert (row["resource"], row["request"]) == ("thing", "GET /shop")
-    assert "test_present.py:" in row["place"] and 0 <= row["seconds"] < 60
+    name, place, seconds, whose = row
+    assert (name, whose) == ("thing", "GET /shop")
+    assert "test_present.py:" in place and 0 <= seconds < 60
     context.run(desk.guard.end)
     assert desk.guard.report() == []
 
@@ -186,3 +188,24 @@ def test_release_and_enter(closed: list[Any]) -> None:
         assert closed == [thing]
         with pytest.raises(resources.UnknownResource):
             resources.release(thing)
+
+
+def test_what_a_stream_holds_for_long_is_told_once(closed: list[Any], capfd: pytest.CaptureFixture[str]) -> None:
+    """What is built in is no burden; nor is an answer that has not begun to leave a stream."""
+    desk, exchange = Desk(), FakeExchange("/export")
+    context = desk.begin(exchange)
+    for name in ("list", "thing", "thing"):
+        context.run(resources.open, name)
+    (made,) = desk.guard._open
+    later = time.monotonic() + HELD
+    made.look(later)
+    exchange.committed = True
+    made.look(later - 1)
+    assert capfd.readouterr().err == ""
+    made.look(later)
+    made.look(later)
+    desk.guard.look()
+    log = capfd.readouterr().err
+    assert log.count("\n") == 1
+    assert "GET /export streams, and has held thing (opened at " in log and ") and 1 more for 30 s" in log
+    context.run(desk.guard.end)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from runner.process import messages
-from runner.process.messages import Channel, Keep, Parcel, Reopen, Retire, Taken, pair
+from runner.process.messages import Account, Channel, Keep, Parcel, Reopen, Retire, Taken, pair
 from runner.worker.inbox import Inbox
 
 
@@ -17,7 +17,8 @@ class Post:
         self.supervisor, theirs = pair()
         self.woken = 0
         self.channel = Channel(theirs)
-        self.inbox = Inbox(self.channel, self._wake)
+        self.asked: list[Account] = []
+        self.inbox = Inbox(self.channel, self._wake, self.asked.append)
 
     def parcel(self, number: int, refused: str = "") -> None:
         """Send a parcel; a pipe stands for the connection."""
@@ -106,3 +107,13 @@ def test_the_end_of_the_supervisor_is_left_to_the_loop(post: Post) -> None:
     assert post.inbox.receive() == (Retire(), [])
     with pytest.raises(EOFError):
         post.inbox.receive()
+
+
+def test_questions_are_answered_while_the_loop_is_blocked(post: Post) -> None:
+    """Each once; all else is kept for the loop, in order."""
+    for message in (Keep(), Account(1), Reopen(), Account(2)):
+        post.supervisor.send(message)
+    assert len(list(post.inbox.answers())) == 2
+    assert post.asked == [Account(1), Account(2)]
+    assert list(post.inbox.answers()) == []
+    assert post.rest() == [Keep(), Reopen()]
