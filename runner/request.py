@@ -47,9 +47,10 @@ class Request:
     internal    made by the runner itself for a part of a greater request: there is no client to follow a redirect
     environ     what a WSGI application was called with; None before
     over        its answer is finished
+    keeper      where what it opens is kept until its end (runner.resources); None: nothing may be opened
     """
 
-    __slots__ = ("_id", "began", "body", "environ", "internal", "over", "scheme", "upgrade", "variables")
+    __slots__ = ("_id", "began", "body", "environ", "internal", "keeper", "over", "scheme", "upgrade", "variables")
 
     def __init__(self, variables: dict[str, str], scheme: str, began: float, *, internal: bool = False) -> None:
         self.variables = variables
@@ -60,6 +61,7 @@ class Request:
         self.internal = internal
         self.environ: dict[str, Any] | None = None
         self.over = False
+        self.keeper: Any = None
         self._id = ""
 
     @property
@@ -122,7 +124,8 @@ class Headers(Mapping[str, str]):
 
 
 _BARE = frozenset(("CONTENT_TYPE", "CONTENT_LENGTH"))
-_CURRENT: ContextVar[Request] = ContextVar("request")
+CURRENT: ContextVar[Request] = ContextVar("request")
+"""The request of this context, also when it is over; for applications there is `current`."""
 
 
 def current() -> Request:
@@ -130,7 +133,7 @@ def current() -> Request:
 
     Raises NoRequest where there is none: outside of a request, and once its answer is finished.
     """
-    request = _CURRENT.get(None)
+    request = CURRENT.get(None)
     if request is None:
         raise NoRequest("there is no request here; a thread or a callback has one by `current().bind(function)`")
     if request.over:
@@ -140,7 +143,7 @@ def current() -> Request:
 
 def enter(request: Request) -> None:
     """For hosts: from now on *request* is the present one in this context."""
-    _CURRENT.set(request)
+    CURRENT.set(request)
 
 
 class Guard(Protocol):
@@ -149,7 +152,7 @@ class Guard(Protocol):
     def begin(self, exchange: Exchange) -> None:
         """The application is about to be called."""
 
-    def end(self) -> None:
+    def end(self, exchange: Exchange) -> None:
         """Its answer is complete, or will never be; its last byte has not left yet. May be said twice."""
 
 

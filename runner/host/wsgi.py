@@ -257,12 +257,17 @@ class _Call:
 
     def _run_close(self) -> None:
         close, self._close = self._close, None
-        for end in (close, *(guard.end for guard in self._host.guards)):
-            if end is not None:
-                try:
-                    end()
-                except BaseException as error:
-                    self._host.report(self._exchange.request, error)
+        exchange = self._exchange
+        try:
+            if close is not None:
+                close()
+        except BaseException as error:
+            self._host.report(exchange.request, error)
+        for guard in self._host.guards:
+            try:
+                guard.end(exchange)
+            except BaseException as error:
+                self._host.report(exchange.request, error)
 
 
 def _subject(request: Request) -> str:

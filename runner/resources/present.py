@@ -3,12 +3,13 @@
     RequestScopes   in a worker: a host tells it when a request begins and ends
     scope           in scripts and tests: `with scope():`
 
-Law: a request's scope is in its context alone, so it is the same in each step of a streamed answer, in its close(), and
-in threads that were given the context (Request.bind); never another's. Start at present.
+Law: a request's scope is found by its context alone, so it is the same in each step of a streamed answer, in its
+close(), and in threads that were given the context (Request.bind); never another's. Start at present.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +17,9 @@ from contextvars import ContextVar
 from traceback import format_exception
 from typing import Any
 
-from runner.errors import NoRequest
+from runner.errors import NoRequest, ResourcesClosed
 from runner.log import Log, escape
-from runner.request import Exchange, Request
+from runner.request import CURRENT, Exchange, Request
 from runner.resources.recipes import BUILT_IN, Recipes
 from runner.resources.scope import Held, Scope
 
@@ -26,15 +27,22 @@ recipes = Recipes()
 """What this process can open."""
 HELD = 30.0
 """Seconds that an answer which goes out bit by bit may hold a resource before that is told."""
-_PRESENT: ContextVar[Scope] = ContextVar("scope")
+_OWN: ContextVar[Scope] = ContextVar("scope")
 
 
 def present() -> Scope:
-    """Raises NoRequest outside of a request."""
-    try:
-        return _PRESENT.get()
-    except LookupError:
-        raise NoRequest("there is no request here; open resources `with runner.resources.scope():`") from None
+    """Raises NoRequest outside of a request, ResourcesClosed after its end."""
+    own = _OWN.get(None)
+    if own is not None:
+        return own
+    request = CURRENT.get(None)
+    if request is None:
+        raise NoRequest("there is no request here; open resources `with runner.resources.scope():`")
+    keeper = request.keeper
+    if keeper is None:
+        raise ResourcesClosed(f"a resource was to be opened after the end of {request.method} {request.path}")
+    scopes: RequestScopes = keeper[0]
+    return scopes.of(keeper[1])
 
 
 class OwnScope(Scope):
@@ -58,11 +66,11 @@ def scope() -> Iterator[OwnScope]:
     What closers raise is raised when all are closed: the error, or an ExceptionGroup of several.
     """
     made = OwnScope()
-    token = _PRESENT.set(made)
+    token = _OWN.set(made)
     try:
         yield made
     finally:
-        _PRESENT.reset(token)
+        _OWN.reset(token)
         made.close()
     if len(made.errors) == 1:
         raise made.errors[0]
@@ -112,25 +120,37 @@ class RequestScopes:
         self._log = log
         self._most = most
         self._waits = waits
-        self._open: dict[_RequestScope, Request] = {}
+        self._lock = threading.Lock()
+        self._open: dict[Request, _RequestScope] = {}
 
     def begin(self, exchange: Exchange) -> None:
-        """See Guard."""
-        made = _RequestScope(exchange, self._log, self._most, self._waits)
-        self._open[made] = exchange.request
-        _PRESENT.set(made)
+        """See Guard. A scope is made when something is opened: most requests open nothing."""
+        exchange.request.keeper = self, exchange
 
-    def end(self) -> None:
+    def of(self, exchange: Exchange) -> _RequestScope:
+        """That of this request. Raises ResourcesClosed if it has just ended."""
+        request = exchange.request
+        with self._lock:
+            made = self._open.get(request)
+            if made is None:
+                if request.keeper is None:
+                    raise ResourcesClosed(f"a resource was to be opened after the end of {request.path}")
+                made = self._open[request] = _RequestScope(exchange, self._log, self._most, self._waits)
+        return made
+
+    def end(self, exchange: Exchange) -> None:
         """See Guard."""
-        made = _PRESENT.get()
-        made.close()
-        if isinstance(made, _RequestScope):
-            self._open.pop(made, None)
+        with self._lock:
+            exchange.request.keeper = None
+            made = self._open.get(exchange.request)
+        if made is not None:
+            made.close()
+            self._open.pop(exchange.request, None)
 
     def look(self) -> None:
         """Now and then, on the loop's thread."""
         now = time.monotonic()
-        for made in list(self._open):
+        for made in list(self._open.values()):
             made.look(now)
 
     def retire(self) -> None:
@@ -148,5 +168,5 @@ class RequestScopes:
         now = time.monotonic()
         return [
             [held.name, held.place, round(now - held.since, 3), f"{request.method} {request.path}"]
-            for made, request in list(self._open.items()) for held in made.all()
+            for request, made in list(self._open.items()) for held in made.all()
         ]  # fmt: skip

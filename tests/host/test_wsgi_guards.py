@@ -28,7 +28,7 @@ class Witness:
             raise ValueError("in begin")
         self.told.append(("begin", current()))
 
-    def end(self) -> None:
+    def end(self, exchange: Exchange) -> None:
         """See Guard."""
         if self.told[-1][0] != "end":
             self.told.append(("end", current()))
@@ -52,7 +52,7 @@ def test_the_end_is_told_after_close_and_before_the_last_byte() -> None:
     order: list[str] = []
 
     class Told(Witness):
-        def end(self) -> None:
+        def end(self, exchange: Exchange) -> None:
             assert bytes((1, records.END_REQUEST)) not in rig.peer.recv(1 << 16)
             order.append("end")
 

@@ -11,7 +11,7 @@ import pytest
 from runner import resources
 from runner.errors import NoRequest
 from runner.log import Log
-from runner.request import Exchange, Request
+from runner.request import Exchange, Request, current, enter
 from runner.resources.present import HELD, RequestScopes, recipes
 
 
@@ -36,8 +36,13 @@ class Desk:
     def begin(self, exchange: FakeExchange) -> contextvars.Context:
         """A request begins; its context."""
         context = contextvars.copy_context()
+        context.run(enter, exchange.request)
         context.run(self.guard.begin, cast(Exchange, exchange))
         return context
+
+    def end(self, context: contextvars.Context) -> None:
+        """The request of that context ends."""
+        context.run(lambda: self.guard.end(current().keeper[1]))
 
 
 @pytest.fixture
@@ -91,9 +96,9 @@ def test_requests_have_scopes_of_their_own(closed: list[Any]) -> None:
     two = second.run(resources.open_singleton, "thing")
     assert one is not two
     assert first.run(resources.open_singleton, "thing") is one
-    second.run(desk.guard.end)
+    desk.end(second)
     assert closed == [two]
-    first.run(desk.guard.end)
+    desk.end(first)
     assert closed == [two, one]
 
 
@@ -106,7 +111,7 @@ def test_a_client_that_has_left(closed: list[Any]) -> None:
     exchange.gone = True
     with pytest.raises(resources.ResourcesClosed):
         context.run(resources.open, "thing")
-    context.run(desk.guard.end)
+    desk.end(context)
 
 
 def test_a_thread_of_the_request(closed: list[Any]) -> None:
@@ -119,12 +124,12 @@ def test_a_thread_of_the_request(closed: list[Any]) -> None:
         found.append(resources.open("thing"))
 
     def begin() -> None:
-        thread = threading.Thread(target=Request({}, "http", 0.0).bind(work))
+        thread = threading.Thread(target=current().bind(work))
         thread.start()
         thread.join()
 
     context.run(begin)
-    context.run(desk.guard.end)
+    desk.end(context)
     assert closed == found
 
 
@@ -138,7 +143,7 @@ def test_what_could_not_be_closed_is_logged(capfd: pytest.CaptureFixture[str]) -
     desk = Desk()
     context = desk.begin(FakeExchange("/a\nb"))
     context.run(resources.open, "fails")
-    context.run(desk.guard.end)
+    desk.end(context)
     log = capfd.readouterr().err
     assert "could not close fails, opened at " in log
     assert "test_present.py" in log and "ValueError: no" in log
@@ -151,7 +156,7 @@ def test_what_is_kept_is_closed_when_the_worker_retires(closed: list[Any]) -> No
     desk = Desk()
     context = desk.begin(FakeExchange())
     kept = context.run(resources.open, "kept")
-    context.run(desk.guard.end)
+    desk.end(context)
     assert closed == []
     desk.guard.retire()
     assert closed == [kept]
@@ -166,7 +171,7 @@ def test_it_is_known_what_is_open(closed: list[Any]) -> None:
     name, place, seconds, whose = row
     assert (name, whose) == ("thing", "GET /shop")
     assert "test_present.py:" in place and 0 <= seconds < 60
-    context.run(desk.guard.end)
+    desk.end(context)
     assert desk.guard.report() == []
 
 
@@ -177,7 +182,7 @@ def test_as_many_as_max_open(closed: list[Any]) -> None:
     context.run(resources.open, "thing")
     with pytest.raises(resources.TooManyOpen):
         context.run(resources.open, "thing")
-    context.run(desk.guard.end)
+    desk.end(context)
 
 
 def test_release_and_enter(closed: list[Any]) -> None:
@@ -196,7 +201,7 @@ def test_what_a_stream_holds_for_long_is_told_once(closed: list[Any], capfd: pyt
     context = desk.begin(exchange)
     for name in ("list", "thing", "thing"):
         context.run(resources.open, name)
-    (made,) = desk.guard._open
+    (made,) = desk.guard._open.values()
     later = time.monotonic() + HELD
     made.look(later)
     exchange.committed = True
@@ -208,4 +213,17 @@ def test_what_a_stream_holds_for_long_is_told_once(closed: list[Any], capfd: pyt
     log = capfd.readouterr().err
     assert log.count("\n") == 1
     assert "GET /export streams, and has held thing (opened at " in log and ") and 1 more for 30 s" in log
-    context.run(desk.guard.end)
+    desk.end(context)
+
+
+def test_after_the_end_of_the_request_nothing_is_opened(closed: list[Any]) -> None:
+    """Whether something had been opened before or not."""
+    desk = Desk()
+    for before in (True, False):
+        context = desk.begin(FakeExchange())
+        if before:
+            context.run(resources.open, "thing")
+        desk.end(context)
+        with pytest.raises(resources.ResourcesClosed, match="after the end of GET /x"):
+            context.run(resources.open, "thing")
+    assert len(closed) == 1
