@@ -1,4 +1,4 @@
-"""A guest book: one WSGI callable, `main`, that runs anywhere; here is how it runs with the runner.
+"""A guest book: one WSGI callable, `main`. Here is how it runs.
 
     cd app_example && runner serve app:main
 

@@ -1,16 +1,17 @@
 """The book itself: entries in one SQLite file. It knows nothing of the web.
 
 The file is named by the environment variable GUESTBOOK_DB, else it is guestbook.sqlite3 beside this module.
-Each function opens the file for itself and closes it again, so nothing has to be remembered between two
-requests or two processes.
+It is opened once for each request that needs it, and closed when that request ends: also at the end of a long
+export, or when a client leaves in the middle of one. Nothing has to be remembered between two requests.
 """
 
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
+
+from runner import resources
 
 SCHEMA = """
     CREATE TABLE IF NOT EXISTS entry (
@@ -32,33 +33,34 @@ class Entry(NamedTuple):
 
 def sign(name: str, message: str) -> None:
     """Add an entry; when this returns, it is on the disk."""
-    with closing(_open()) as book, book:
+    with _book() as book:
         book.execute("INSERT INTO entry (name, message) VALUES (?, ?)", (name, message))
 
 
 def latest(count: int) -> list[Entry]:
     """Return the last *count* entries, the newest first."""
-    with closing(_open()) as book:
-        rows = book.execute("SELECT name, message, signed_at FROM entry ORDER BY id DESC LIMIT ?", (count,))
-        return [Entry(*row) for row in rows]
+    rows = _book().execute("SELECT name, message, signed_at FROM entry ORDER BY id DESC LIMIT ?", (count,))
+    return [Entry(*row) for row in rows]
 
 
 def everything() -> Iterator[Entry]:
-    """Yield every entry, the oldest first.
-
-    The file stays open until the last one, or until the generator is closed: a server does that when its
-    client leaves.
-    """
-    with closing(_open()) as book:
-        for row in book.execute("SELECT name, message, signed_at FROM entry ORDER BY id"):
-            yield Entry(*row)
+    """Yield every entry, the oldest first."""
+    for row in _book().execute("SELECT name, message, signed_at FROM entry ORDER BY id"):
+        yield Entry(*row)
 
 
 def _open() -> sqlite3.Connection:
-    file = os.environ.get("GUESTBOOK_DB") or Path(__file__).with_name("guestbook.sqlite3")
-    # A server may take the steps of one generator in different threads, though never two at a time.
-    book = sqlite3.connect(file, check_same_thread=False)
+    book = sqlite3.connect(os.environ.get("GUESTBOOK_DB") or Path(__file__).with_name("guestbook.sqlite3"))
     # With a write-ahead log, a long export does not keep others from signing.
     book.execute("PRAGMA journal_mode = WAL")
     book.execute(SCHEMA)
     return book
+
+
+def _book() -> sqlite3.Connection:
+    """The one connection of the present request."""
+    book: sqlite3.Connection = resources.open_singleton("book")
+    return book
+
+
+resources.register("book", _open, sqlite3.Connection.close)

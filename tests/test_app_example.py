@@ -15,6 +15,8 @@ from wsgiref.validate import validator
 import pytest
 from werkzeug.test import Client, TestResponse
 
+from runner import resources
+
 FOLDER = Path(__file__).parent.parent / "app_example"
 
 
@@ -25,7 +27,8 @@ def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WSGIApplic
     monkeypatch.syspath_prepend(FOLDER)
     for name in ("app", "guestbook"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    yield importlib.import_module("app").main
+    with resources.scope():   # as if the whole test were one request
+        yield importlib.import_module("app").main
     for name in ("app", "guestbook"):
         sys.modules.pop(name, None)
 
