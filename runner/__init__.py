@@ -5,6 +5,7 @@
     status       what a run is doing, as text
     errors       every error, and what it means
     request      what a front gives a host, and what comes back
+    streaming    answers that come later, in an application's words
     log          lines on standard error
 
     supervisor/  owns the sockets; starts, counts, replaces; knows no application

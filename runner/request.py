@@ -204,6 +204,10 @@ class Exchange(Protocol):
         A client that takes nothing for *timeout* seconds counts as gone.
         """
 
+    @property
+    def plain(self) -> Exchange:
+        """The loop's own exchange, if this is the one that an application thread sees."""
+
     def soon(self, callback: Callable[[], None]) -> None:
         """Call back in the loop's next turn."""
 

@@ -122,6 +122,11 @@ class BaseExchange(ABC):
         """See runner.request.Exchange."""
         self.connection.soon(callback)
 
+    @property
+    def plain(self) -> BaseExchange:
+        """See runner.request.Exchange."""
+        return self
+
     def look(self) -> bool:
         """See runner.request.Exchange."""
         if not self.gone and not self._ended and self.connection.broken(half=self.half_is_gone):

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from runner.errors import LocalProtocolError
 from runner.host.wsgi import Host
 from runner.request import Answer, Exchange, Request
 
@@ -55,6 +54,11 @@ class ThreadExchange:
         self._room: Future[None] | None = None
         self.request: Request = exchange.request
         self.resume: Callable[[], None] | None = None
+
+    @property
+    def plain(self) -> Exchange:
+        """See runner.request.Exchange."""
+        return self._exchange
 
     @property
     def committed(self) -> bool:
@@ -102,8 +106,8 @@ class ThreadExchange:
         """`send` has waited already."""
 
     def soon(self, callback: Callable[[], None]) -> None:
-        """Never needed here: a thread simply goes on."""
-        raise LocalProtocolError("an application thread has no loop to call it back")
+        """See runner.request.Exchange. The thread itself simply goes on."""
+        self._loop.call_soon_threadsafe(callback)
 
     def _send(self, data: bytes) -> Future[None] | None:
         if self._exchange.send(data):

@@ -25,9 +25,11 @@ from typing import IO, Any
 
 from runner.errors import ClientGone, LocalProtocolError
 from runner.host.error_page import Failure
+from runner.host.later import Later
 from runner.host.timer import Clock
 from runner.log import Log, escape
 from runner.request import Answer, Exchange, Guard, Request, enter
+from runner.streaming import Delayed
 from runner.wire.headers import parse_status
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
@@ -138,15 +140,19 @@ class _Call:
 
     def advance(self) -> bool:
         """Do the next piece of the work; True while there is more."""
+        self.timed(self._next)
+        return self._iterator is not None
+
+    def timed(self, call: Callable[[], object]) -> None:
+        """Make a call in the request's context, of which the clocks are told."""
         clocks, exchange = self._host.clocks, self._exchange
         for clock in clocks:
             clock.start(exchange)
         try:
-            self._context.run(self._next)
+            self._context.run(call)
         finally:
             for clock in clocks:
                 clock.stop(exchange)
-        return self._iterator is not None
 
     def step(self) -> None:
         """`advance` on the loop's thread, unseen by the application, and again as soon as the reader allows."""
@@ -175,27 +181,38 @@ class _Call:
             for guard in self._host.guards:
                 guard.begin(exchange)
             iterable = self._host.application(environ, self.start_response)
+            if isinstance(iterable, Delayed):
+                self._delay(iterable)
+                return
             self._close = getattr(iterable, "close", None)
             if type(iterable) is list or type(iterable) is tuple:
-                self._finish(_join(iterable))
+                self.finish(_join(iterable))
             else:
                 self._iterator = iter(iterable)
                 self._take()
         except BaseException as error:
             # Whatever it is, SystemExit included: one request must not end the process that serves all the others.
-            self._fail(error)
+            self.fail(error)
+
+    def _delay(self, delayed: Delayed) -> None:
+        """The answer comes later, by the loop's thread, whichever thread this is."""
+        if self._started:
+            raise LocalProtocolError("start_response was called; a delayed answer begins with respond() instead")
+        self._exchange = self._exchange.plain
+        self._started = True
+        self._exchange.soon(Later(delayed, self._exchange, self, self._context).begin)
 
     def _take(self) -> None:
         """Take one part and send it."""
         exchange, iterator = self._exchange, self._iterator
         assert iterator is not None
         if exchange.gone:
-            self._leave()
+            self.leave()
             return
         try:
             part = next(iterator, _END)
             if part is _END:
-                self._finish(b"")
+                self.finish(b"")
             elif not isinstance(part, bytes):
                 raise LocalProtocolError(f"a part of the answer is {type(part).__name__}, not bytes")
             elif part:
@@ -203,12 +220,12 @@ class _Call:
                     raise LocalProtocolError("a part of the answer came before start_response was called")
                 if exchange.mute:
                     # HEAD, 204, 304: no part will ever leave, and there are bodies without an end.
-                    self._finish(b"")
+                    self.finish(b"")
                 else:
                     # "Buffering and Streaming": the next part is asked for only when this one is on its way.
                     self._going = exchange.send(part)
         except BaseException as error:
-            self._fail(error)
+            self.fail(error)
 
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
@@ -237,37 +254,49 @@ class _Call:
         if self._exchange.gone:
             raise ClientGone("the client left before the answer was complete; stop producing it")
 
-    def _finish(self, data: bytes) -> None:
+    # ---- end: see later.Ending --------------------------------------------------------------------------------
+
+    def finish(self, data: bytes) -> None:
+        """With the last part."""
         if not self._started:
             raise LocalProtocolError("the application returned without having called start_response")
         self._iterator = None
         self._run_close()
         self._exchange.finish(data)
 
-    def _fail(self, error: BaseException) -> None:
+    def give(self, answer: Answer) -> None:
+        """With an answer of the runner's own."""
+        self._run_close()
+        self._exchange.answer(answer)
+
+    def fail(self, error: BaseException) -> None:
+        """With the error page, or cut short."""
         self._iterator = None
         self._run_close()
         self._host.show(self._exchange, error)
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
         """The client is gone: nobody wants the rest, but whatever the iterable holds must be given back."""
         self._iterator = None
         self._run_close()
         self._exchange.fail()
 
+    def report(self, error: BaseException) -> None:
+        """Something went wrong that is no end: log it."""
+        self._host.report(self._exchange.request, error)
+
     def _run_close(self) -> None:
         close, self._close = self._close, None
-        exchange = self._exchange
         try:
             if close is not None:
                 close()
         except BaseException as error:
-            self._host.report(exchange.request, error)
+            self.report(error)
         for guard in self._host.guards:
             try:
-                guard.end(exchange)
+                guard.end(self._exchange)
             except BaseException as error:
-                self._host.report(exchange.request, error)
+                self.report(error)
 
 
 def _subject(request: Request) -> str:

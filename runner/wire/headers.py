@@ -24,7 +24,10 @@ HOP_BY_HOP = frozenset(
 """They describe one connection, and that connection is the front's, never the application's: dropped."""
 _DROPPED = HOP_BY_HOP | {"status"}
 """Status is how CGI says the first line (RFC 3875 section 6.3.3); PEP 3333 keeps applications from it."""
-_SPECIAL = _DROPPED | {"content-length", "date"}
+_SPECIAL = _DROPPED | {"content-length", "content-type", "date", "x-accel-buffering"}
+
+UNBUFFERED = "X-Accel-Buffering: no\r\n"
+"""Keeps nginx from collecting the events of an event stream (HTML, section 9.2), each of use only when it arrives."""
 
 
 class Block(NamedTuple):
@@ -56,7 +59,7 @@ def serialize_headers(headers: list[tuple[str, str]]) -> Block:
     """
     lines = []
     length: int | None = None
-    has_date = False
+    has_date = is_stream = is_told = False
     for name, value in headers:
         if type(name) is not str or type(value) is not str:
             raise LocalProtocolError(f"header {name!r}: {value!r} must be two str (PEP 3333: native strings)")
@@ -67,12 +70,18 @@ def serialize_headers(headers: list[tuple[str, str]]) -> Block:
                 continue
         elif special == "date":
             has_date = True
+        elif special == "content-type":
+            is_stream = value.lower().startswith("text/event-stream")
+        elif special == "x-accel-buffering":
+            is_told = True
         elif special:
             continue
         # Nearly every value is plain ASCII, and to see that is quicker than any regular expression.
         if not (value.isascii() and value.isprintable()) and not _VALUE.fullmatch(value):
             raise LocalProtocolError(_refusal(f"{name}: {value}"))
         lines.append(f"{name}: {value}\r\n")
+    if is_stream and not is_told:
+        lines.append(UNBUFFERED)
     return Block("".join(lines), length, has_date)
 
 

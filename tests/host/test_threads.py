@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from runner.errors import LocalProtocolError
 from runner.host.threads import ThreadExchange, Threads
 from runner.host.wsgi import Host
 from tests.front.rig import PATIENCE, Rig, get, poisoned
@@ -155,13 +154,19 @@ def test_calls_run_beside_each_other() -> None:
         two.connection._loop = two.loop
 
 
-def test_a_thread_asks_for_no_call_back() -> None:
-    """It simply goes on."""
+def test_a_call_back_is_the_loops() -> None:
+    """The thread itself simply goes on."""
+    called: list[int] = []
     with Rig() as rig:
         rig.fastcgi(lambda exchange: None)
         rig.send(get())
         exchange = ThreadExchange(rig.service.exchanges[0], rig.loop)
-        with pytest.raises(LocalProtocolError):
-            exchange.soon(lambda: None)
+        other = threading.Thread(target=exchange.soon, args=[lambda: called.append(threading.get_ident())])
+        other.start()
+        other.join()
+        assert called == []
+        rig.until(lambda: called)
+        assert called == [threading.get_ident()]
+        assert exchange.plain is rig.service.exchanges[0] is exchange.plain.plain
         assert (exchange.gone, exchange.committed) == (False, False)
         exchange.flush(1)

@@ -126,3 +126,12 @@ def test_a_block_has_one_line_for_each_header_or_is_refused(headers: list[tuple[
     assert len(lines) <= len(headers)
     assert all(_LINE.fullmatch(line) for line in lines)
     assert "\n" not in text.replace("\r\n", "")
+
+
+@pytest.mark.parametrize(("headers", "told"), [
+    ([("Content-Type", "text/event-stream")], 1), ([("content-type", "Text/Event-Stream; charset=utf-8")], 1),
+    ([("X-Accel-Buffering", "yes"), ("Content-Type", "text/event-stream")], 0), ([("Content-Type", "text/html")], 0),
+])  # fmt: skip
+def test_an_event_stream_is_not_to_be_collected(headers: list[tuple[str, str]], told: int) -> None:
+    """Each event is of use only when it arrives; but what the application says counts."""
+    assert serialize_headers(headers).text.count("X-Accel-Buffering: no\r\n") == told
