@@ -9,11 +9,12 @@ misuse, so there is no CSRF token; an application with a log-in needs one. Every
 SCRIPT_NAME, which is where the web server has put us: the same code works at / and below /app.
 """
 
+import asyncio
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from string import Template
-from wsgiref.types import StartResponse, WSGIEnvironment
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import guestbook
 from markupsafe import Markup, escape
@@ -21,6 +22,9 @@ from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.routing import Map, MapAdapter, Rule
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Request, Response
+
+from runner import resources
+from runner.streaming import Respond, delayed
 
 TITLE = "Guest book"
 # Read while we are imported, which makes the page, too, a file whose saving shows at the next request.
@@ -31,6 +35,7 @@ URLS = Map([
     Rule("/", methods=["GET"], endpoint="show"),
     Rule("/sign", methods=["POST"], endpoint="sign"),
     Rule("/export.csv", methods=["GET"], endpoint="export"),
+    Rule("/next", methods=["GET"], endpoint="wait"),
 ])
 
 
@@ -68,6 +73,29 @@ def export(request: Request, urls: MapAdapter) -> Response:
     return response
 
 
+def wait(request: Request, urls: MapAdapter) -> WSGIApplication:
+    """Answer when the next visitor has signed; until then neither the worker nor one of its threads is occupied."""
+    def start(respond: Respond) -> None:
+        # asyncio itself keeps no task alive.
+        waiting.add(task := asyncio.get_running_loop().create_task(_watch(respond)))
+        task.add_done_callback(waiting.discard)
+    return lambda environ, start_response: delayed(start)
+
+
+async def _watch(respond: Respond) -> None:
+    try:
+        before = guestbook.latest(1)
+        for _ in range(200):
+            await asyncio.sleep(0.1)
+            if (now := guestbook.latest(1)) != before:
+                text = f"{now[0].name}: {now[0].message}\n"
+                respond("200 OK", [("Content-Type", "text/plain; charset=utf-8")], text.encode())
+                return
+        respond("204 No Content", [], b"")
+    except resources.ResourcesClosed:
+        return   # whoever waited has left
+
+
 class _Line:
     """A file for csv.writer that hands back what is written: writerow() returns what write() does."""
 
@@ -81,4 +109,7 @@ def _csv(entries: Iterable[guestbook.Entry]) -> Iterator[str]:
     yield from map(writer.writerow, entries)
 
 
-ENDPOINTS = {"show": show, "sign": sign, "export": export}
+waiting: set[asyncio.Task[None]] = set()
+ENDPOINTS: dict[str, Callable[[Request, MapAdapter], WSGIApplication]] = {
+    "show": show, "sign": sign, "export": export, "wait": wait,
+}

@@ -5,6 +5,7 @@ It is served from a copy, whose book lies beside its code, where signing writes 
 
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -13,11 +14,12 @@ import pytest
 
 from runner.supervisor.control import ask
 from tests.support import apache, nginx
-from tests.support.client import Reply
+from tests.support.client import Reply, fetch
 from tests.support.places import Address
 from tests.support.project import edit, replace
 from tests.support.runner_process import ROOT, Served, serve
 from tests.support.sites import Direct, Site, open_site, title
+from tests.support.trouble import until
 from tests.support.visitor import Visitor
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -51,6 +53,12 @@ def sign(example: Example, visitor: Visitor, name: str) -> Reply:
     """Fill in the form."""
     body = urlencode({"name": name, "message": f"{name} was here"}).encode()
     return visitor.ask(f"{example.mount}/sign", "POST", body, FORM)
+
+
+def books(example: Example) -> int:
+    """How many connections to the book are open."""
+    number: int = ask(str(example.served.control), {"command": "status", "resources": True})["open"]
+    return number
 
 
 def generation(example: Example) -> int:
@@ -94,3 +102,14 @@ def _change(file: Path, before: str, after: str) -> None:
     text = file.read_text(encoding="utf-8")
     assert before in text
     (replace if file.suffix == ".html" else edit)(file, text.replace(before, after))
+
+
+def test_waiting_for_the_next_entry(example: Example) -> None:
+    """Nobody is occupied by it: as many as like wait, while others read and sign."""
+    with ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(fetch, example.address, f"{example.mount}/next") for _ in range(8)]
+        until("all of them wait", lambda: books(example) == 8)
+        with Visitor(example.address) as visitor:
+            assert sign(example, visitor, "Ada").status == 303
+        assert {done.result().text for done in waiting} == {"Ada: Ada was here\n"}
+    until("all is closed", lambda: not books(example))
