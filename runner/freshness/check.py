@@ -1,8 +1,9 @@
 """The one question a worker asks before each request: is the code in memory the code on disk?
 
-A generation has one inotify instance, which its workers inherit. The generation drains it; a worker only looks, first
-at the queue, then at the shared word. The order is the proof: the drainer raises the word to BUSY *before* it reads the
-queue, so a worker that finds the queue empty because it was just read finds the word raised.
+A generation has one inotify instance, which its workers inherit, and perhaps processes that were paused in its import.
+The generation drains it; a worker only looks, first at the queue, then at the shared word. The order is the proof: the
+drainer raises the word to BUSY *before* it reads the queue, so a worker that finds the queue empty because it was just
+read finds the word raised.
 
     queue empty, word FRESH   nothing happened                         one system call
     names come and go         read in a queue of its own               two more (names.py)
@@ -86,13 +87,14 @@ class SharedCheck:
         self._calm = calm(0)
         self._names: Names | None = None
         self._deaf = False
+        self._rumour_until = 0.0
 
     def stale(self) -> bool:
         """See Check."""
         # The queue before the word, see above.
         if not (
             self._pending() or self._word[:HEAD] != self._calm or self._added or self._watch.swept or self._own
-            or (self._names is not None and self._names.news()) or self._deaf
+            or self._rumour() or self._deaf
         ):  # fmt: skip
             return False
         if self._kept or self._word[0] == Word.KEPT:
@@ -135,6 +137,18 @@ class SharedCheck:
             self._tell(tuple(changed))
         return bool(changed)
 
+
+    def _rumour(self) -> bool:
+        """A name has come or gone that may concern somebody.
+
+        One event comes to all queues, but one after the other: the drainer may hear of it a moment after us, and would
+        then say FRESH to our question. So he is asked again for a while.
+        """
+        if self._names is None:
+            return False
+        if self._names.news():
+            self._rumour_until = time.monotonic() + PATIENCE
+        return self._rumour_until > 0.0 and time.monotonic() < self._rumour_until
 
     def _listen(self) -> None:
         """Hear for ourselves what the common queue is no longer told; what was before that the drainer has heard."""

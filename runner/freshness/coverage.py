@@ -89,10 +89,19 @@ class Coverage:
         self._watch_above(directory)
 
     def follow(self, path: str) -> None:
-        """A file that is a symbolic link is written where it leads to, and any step on the way there may be swapped."""
-        self._linked.add(path)
-        self._watch_links(path)
-        self._watch_entry(*os.path.split(os.path.realpath(path)))
+        """A file that has more names than this one is written through any of them; if it is a symbolic link, any step
+        on the way to where it leads may be swapped."""
+        if os.path.islink(path):
+            self._linked.add(path)
+            self._watch_links(path)
+            self._watch_entry(*os.path.split(os.path.realpath(path)))
+        if self.inotify is not None:
+            try:
+                self.watch_inode(self.inotify, path)
+            except FileNotFoundError:
+                pass  # a link that leads nowhere
+            except OSError as error:
+                self._unwatchable(os.path.dirname(path), error)
 
     def watch_root(self, directory: str) -> None:
         """Notice when *directory* itself, one above it, or a symbolic link on the way to it, is replaced."""
@@ -205,6 +214,10 @@ class Coverage:
                 self._watch_entry(parent, name)
         except OSError:
             self.lost = True  # one of them is being swapped
+
+    def holds_links(self, directory: str) -> bool:
+        """Some entry of it is on the way to something that is watched."""
+        return directory in self._links
 
     def _watch_entry(self, directory: str, name: str) -> None:
         self.observe(directory)

@@ -49,7 +49,7 @@ READ = 1 << 16
 
 
 class Event(NamedTuple):
-    """One change: *watch* is the descriptor `watch` returned (-1: the queue overflowed), *name* the entry in it."""
+    """One change: *watch* is the number of the watch (-1: the queue overflowed), *name* the entry in it."""
 
     watch: int
     mask: int

@@ -15,9 +15,11 @@ Start at Inputs.add_file, then Inputs.changed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import stat
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator
 from typing import NamedTuple
@@ -74,6 +76,7 @@ class Inputs:
     hashes    e.g. {"/srv/shop/view.py": b"…"}: content at the time of the stamp, filled when there is time
     names     e.g. {"/srv/shop": {"view": {"view.py"}, "local": set()}}: what look-ups found, by directory and stem
     added     what `take_additions` will give; empty if nothing was added since
+    accepted  what the application has written itself while it was imported
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Inputs:
         self.names: dict[str, Listing] = {}
         self.scanned: dict[str, tuple[Stamp | None, frozenset[str]]] = {}
         self.added: deque[File | Lookup] = deque()
+        self.accepted: list[str] = []
         self._young: dict[str, bytes] = {}
         self._observe = observe
         self._follow = follow
@@ -169,13 +173,16 @@ class Inputs:
 
     def accept(self, path: str) -> None:
         """The application itself wrote *path* while it was imported: what is there now is what it was made of."""
+        self.accepted.append(path)
         if path in self.files:
             self._stamp(path)
         directory, name = os.path.split(path)
         if stem_of(name) in self.names.get(directory, ()):
             self.names[directory][stem_of(name)] = list_importable(directory).get(stem_of(name), _NONE)
-        if directory in self.scanned:
-            self.scanned[directory] = (stamp(directory), list_ending(directory, self._kinds[directory]))
+        if directory in self.scanned and self._is_listed(directory, name):
+            before, names = self.scanned[directory]
+            # This name alone: of another one that somebody saved there meanwhile the application knows nothing.
+            self.scanned[directory] = (before, names | {name} if os.path.lexists(path) else names - {name})
 
     # ---- compare --------------------------------------------------------------------------------------------
 
@@ -261,6 +268,8 @@ class Inputs:
         if now == before:
             return path in self._young and self._changed_within_tick(path)
         known, young = self.hashes.get(path), is_young(now)
+        if now is not None and before is not None and (now.inode, now.links) != (before.inode, before.links):
+            self._look_at(path)  # it may be a link by now, or have another name
         # Stamped before and after it is hashed: a save in between must not become the baseline.
         if now is not None and known is not None and digest(path) == known and stamp(path) == now:
             self.files[path] = now
@@ -296,13 +305,22 @@ class Inputs:
         now = stamp(directory)
         known = self._listings.get(directory)
         if known is None or known[0] != now:
-            known = self._listings[directory] = (now, list_importable(directory))
+            broken: set[str] = set()
+            listing = list_importable(directory, broken)
+            if broken:
+                # Where they lead something can come to be without a change of the directory that they are in.
+                for name in broken:
+                    self._follow(join(directory, name))
+                listing = list_importable(directory)
+            known = self._listings[directory] = (None if broken else now, listing)
         return known
 
     def _look_at(self, path: str) -> None:
         self._observe(os.path.dirname(path))
-        if os.path.islink(path):
-            self._follow(path)
+        with contextlib.suppress(OSError):
+            seen = os.lstat(path)
+            if stat.S_ISLNK(seen.st_mode) or (stat.S_ISREG(seen.st_mode) and seen.st_nlink > 1):
+                self._follow(path)
 
     def _enter(self, directory: str) -> None:
         self._observe(directory)

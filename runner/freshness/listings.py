@@ -26,8 +26,9 @@ def stem_of(name: str) -> str:
     return stem if not dot or name[len(stem) :] in MODULES else ""
 
 
-def list_importable(directory: str) -> Listing:
-    """What could be imported from *directory*; empty if it cannot be read.
+def list_importable(directory: str, broken: set[str] | None = None) -> Listing:
+    """What could be imported from *directory*; empty if it cannot be read. Into *broken* come the links that could be
+    if they led somewhere.
 
     A FIFO, a directory or a broken link of a module's name is passed over, as imports do, so that the file that takes
     its place is news.
@@ -39,6 +40,8 @@ def list_importable(directory: str) -> Listing:
                 stem = stem_of(entry.name)
                 if stem and _is_importable(entry, stem):
                     found.setdefault(stem, set()).add(entry.name)
+                elif stem and broken is not None and entry.is_symlink():
+                    broken.add(entry.name)
     except OSError:
         pass
     return {stem: frozenset(names) for stem, names in found.items()}

@@ -24,12 +24,14 @@ _PLACE = 1 << 13
 
 
 class Word(IntEnum):
-    """KEPT: stale, but the newer code is broken and this one goes on by order."""
+    """KEPT: stale, but the newer code is broken and this one goes on by order. SWEPT: fresh just now, but no event
+    will tell of the next change: ask again."""
 
     FRESH = 0
     BUSY = 1
     STALE = 2
     KEPT = 3
+    SWEPT = 4
 
 
 class Notice(mmap.mmap):

@@ -1,4 +1,4 @@
-"""Inputs + inotify = a verdict. One Watch for each generation; the process that made it is the only one that drains it.
+"""Inputs + inotify = a verdict. One Watch for each generation; one process at a time drains its queue (baton.py).
 
 Laws: a directory is watched before anything in it is stamped. Where it cannot be watched (the limit, a network file
 system, no inotify at all) its files are *swept*: looked at whenever a verdict is asked for, and `notes` says so.
@@ -159,7 +159,7 @@ class Watch:
         return verdict
 
     def go_on(self) -> None:
-        """In a process that was paused: the next verdict is about everything that was saved since then."""
+        """In a process that was paused: the next verdict is about all that was saved since, whoever heard of it."""
         self._noise.forget()
         word = self._baton.take()
         if word is None:
@@ -171,11 +171,13 @@ class Watch:
         for directory in (*self._coverage.quieted, *word.missed):
             if directory in self.directories:
                 self._coverage.arm(directory)
+                self._coverage.lost |= self._coverage.holds_links(directory)  # swapped, perhaps, while it was hushed
                 self._sweep_due = True  # whoever quieted it heard of his inputs, and need not have had all of ours
 
     def leave(self) -> None:
         """Never ask for a verdict again: whoever was paused may go on now."""
-        entries = (*map(os.path.split, self.stale), *self._writing, *self._vanished)
+        # What the import wrote itself is accepted by this process, and is news to whoever was paused before.
+        entries = (*map(os.path.split, (*self.stale, *self.inputs.accepted)), *self._writing, *self._vanished)
         self._baton.leave(Word(entries, tuple(self._coverage.missed), self._misled))
 
     def prove(self, *, sweep: bool = True) -> tuple[str, ...]:
@@ -229,6 +231,7 @@ class Watch:
                 self._noise.end(directory)
                 self._look(directory, name, event.mask, changed)
             if event.mask & ISDIR and event.mask & (CREATE | MOVED_TO) and self.inputs.in_tree(directory):
+                self._coverage.missed.add(directory)  # who was paused does not know the watch on the new one
                 changed += self.inputs.search()
         if concerns or self.inotify is None:
             return

@@ -9,7 +9,8 @@
     report   Loaded or Broken; a void attempt says Unborn and ends
 
 Laws: a checkpoint is taken before the next file is looked at, never while what it would share cannot be shared
-(fork_safety.py); who goes on believes nothing that it has not looked at again. Start at Birth.go.
+(fork_safety.py); who goes on looks at all that was found meanwhile, and then at what waits in the queue.
+Start at Birth.go.
 """
 
 from __future__ import annotations

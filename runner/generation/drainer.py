@@ -93,7 +93,8 @@ class Drainer:
             if not self._eager and not self._waiting:
                 return
             self._tell(verdict.paths)
-        self.word[0] = Word[verdict.state.name]
+        swept = verdict.state is State.FRESH and self._watch.swept
+        self.word[0] = Word.SWEPT if swept else Word[verdict.state.name]
 
     def keep(self) -> None:
         """Go on although stale: the newer code is broken. What becomes of the files now is that generation's matter."""

@@ -336,6 +336,8 @@ class Roster(Book):
         """With --on-broken keep: the one that goes on, and nobody else does."""
         last_good = self.last_good() if self.keep else None
         if last_good is not None:
+            if not last_good.kept and last_good.phase is Phase.LIVE:
+                last_good.phase = Phase.OUTDATED  # it has to be told, too, before it finds itself stale
             last_good.kept = True
             for generation in self.generations.values():
                 if generation.late:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from runner.freshness.watch import State, Watch
-from tests.freshness.watched import settled, watching
-from tests.support.project import project
+from tests.freshness.watched import quieted, settled, watching
+from tests.support.project import edit, project
 
 
 @pytest.fixture
@@ -214,3 +214,36 @@ def test_a_foreign_file_system() -> None:
     assert watch.notes == [
         "/proc/sys/fs/inotify is on proc, where others can write: its files are looked at before each request"
     ]
+
+
+def test_a_file_that_becomes_a_link(tmp_path: Path) -> None:
+    """With equal content it is no change; but from now on it is written where it leads to."""
+    project(tmp_path, {"app/a.py": "X = 1\n", "store/a.py": "X = 1\n"})
+    watch = watching(tmp_path / "app")
+    (tmp_path / "app" / "next").symlink_to(tmp_path / "store" / "a.py")
+    os.replace(tmp_path / "app" / "next", tmp_path / "app" / "a.py")
+    assert settled(watch) is State.FRESH
+    edit(tmp_path / "store" / "a.py", "X = 2\n")
+    assert settled(watch) is State.STALE
+
+
+def test_the_target_of_a_link_beside_a_busy_log(tmp_path: Path) -> None:
+    """Where only names and inodes are heard it is watched by its inode, too."""
+    project(tmp_path, {"data/a.py": "X = 1\n", "app/b.py": ""})
+    (tmp_path / "app" / "a.py").symlink_to("../data/a.py")
+    watch = quieted(watching(tmp_path / "app"), tmp_path / "data")
+    edit(tmp_path / "data" / "a.py", "X = 2\n")
+    assert watch.pending()
+    assert settled(watch) is State.STALE
+
+
+@pytest.mark.parametrize("inotify", [True, False])
+def test_a_broken_link_of_a_modules_name(tmp_path: Path, inotify: bool) -> None:
+    """It is no module until there is something where it leads to; then it is, without a change where the link is."""
+    project(tmp_path, {"app/b.py": "", "store/b.py": ""})
+    (tmp_path / "app" / "a.py").symlink_to(tmp_path / "store" / "a.py")
+    watch = Watch(inotify=inotify)
+    watch.inputs.add_lookup("a", f"{tmp_path}/app")
+    assert watch.prove() == ()
+    (tmp_path / "store" / "a.py").write_text("X = 1\n")
+    assert settled(watch) is State.STALE

@@ -417,3 +417,12 @@ def test_of_two_findings_the_old_one_is_remembered(tmp_path: Path, newest_first:
     for additions in reversed(told) if newest_first else told:
         here.adopt(additions)
     assert here.sweep() == [str(tmp_path / "optional")]
+
+
+def test_what_was_saved_beside_what_the_import_wrote(inputs: Inputs, tmp_path: Path) -> None:
+    """Only its own file is accepted: of another one that came meanwhile the application knows nothing."""
+    inputs.add_scan(str(tmp_path))
+    for name in ("gen.py", "new.py"):
+        (tmp_path / name).touch()
+    inputs.accept(f"{tmp_path}/gen.py")
+    assert inputs.sweep() == [f"{tmp_path}/new.py"]

@@ -1,14 +1,17 @@
 """A process that was paused goes on with the change queue of the one it was forked from."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from runner.freshness.noise import NOISE
+from runner.freshness.notice import Notice
 from runner.freshness.watch import State, Watch
 from tests.freshness.forked import forked
 from tests.freshness.watched import append, quieted, settled, watching
-from tests.support.project import edit
+from tests.support.project import edit, project, replace
 
 
 @pytest.fixture
@@ -127,3 +130,85 @@ def test_without_inotify_everything_is_looked_at(place: Path) -> None:
         edit(place / "a.py", "X = 2\n")
         assert settled(watch) is State.STALE
         assert answer().split() == ["STALE", f"{place}/a.py"]
+
+
+def test_what_the_import_wrote_itself(place: Path) -> None:
+    """It is accepted by whoever wrote it; to who was paused before that it is news."""
+    watch = Watch()
+    for name in ("a.py", "b.py"):
+        watch.inputs.add_file(f"{place}/{name}")
+    with forked(going_on(watch)) as answer:
+        edit(place / "a.py", "X = 2\n")
+        watch.inputs.accept(f"{place}/a.py")
+        assert watch.prove() == ()
+        watch.inputs.add_file(f"{place}/c.py")
+        edit(place / "c.py", "X = 2\n")
+        assert settled(watch) is State.STALE
+        assert answer().split()[:2] == ["STALE", f"{place}/a.py"]
+
+
+def test_a_new_directory_below_a_pattern(place: Path) -> None:
+    """Who was paused before it was made watches it, too."""
+    watch = Watch()
+    watch.inputs.add_glob(f"{place}/t/**/*.html")
+    watching(place, "a.py", watch=watch)
+    (place / "t").mkdir()
+    assert watch.verdict().state is State.FRESH
+
+    def answers() -> str:
+        watch.go_on()
+        before = settled(watch)
+        (place / "t" / "new" / "x.html").write_text("x")
+        return f"{before.name} {settled(watch).name}"
+
+    with forked(answers) as answer:
+        (place / "t" / "new").mkdir()
+        assert settled(watch) is State.FRESH
+        watch.inputs.add_file(f"{place}/b.py")
+        edit(place / "b.py", "X = 2\n")
+        assert settled(watch) is State.STALE
+        assert answer() == "FRESH STALE"
+
+
+def test_a_hard_link_is_heard_before_the_import_is_over(place: Path) -> None:
+    """A save through another name while an import runs, or nobody reads."""
+    os.link(place / "a.py", place.parent / "linked.py")
+    watch = Watch()
+    watch.inputs.add_file(f"{place}/a.py")
+    with forked(going_on(watch)) as answer:
+        watch.inputs.add_file(f"{place}/b.py")
+        watch.watch_inodes()
+        edit(place / "b.py", "X = 2\n")
+        assert settled(watch) is State.STALE
+        edit(place.parent / "linked.py", "X = 2\n")
+        assert answer().split()[:2] == ["STALE", f"{place}/a.py"]
+
+
+def test_a_link_in_a_hushed_directory(tmp_path: Path) -> None:
+    """Swapped while nobody hears of names there, for a place with equal content: that is what has to be watched now."""
+    releases = {f"releases/{number}/pack/a.py": "X = 1\n" for number in (1, 2)}
+    project(tmp_path, {**releases, "srv/other": "", "b.py": ""})
+    current = tmp_path / "srv" / "current"
+    current.symlink_to(tmp_path / "releases" / "1")
+    watch = Watch()
+    watch.share(Notice().publish)
+    watching(current / "pack", watch=watch)
+
+    def answers() -> str:
+        watch.go_on()
+        before = settled(watch)
+        edit(tmp_path / "releases" / "2" / "pack" / "a.py", "X = 2\n")
+        return f"{before.name} {settled(watch).name}"
+
+    with forked(answers) as answer:
+        watch.inputs.add_file(f"{tmp_path}/b.py")
+        for _ in range(NOISE):
+            (current.parent / "dull").touch()
+            os.unlink(current.parent / "dull")
+            watch.verdict()
+        assert watch._coverage.hushed == {str(current.parent)}
+        replace(tmp_path / "b.py", "X = 2\n")
+        assert settled(watch) is State.STALE
+        (current.parent / "next").symlink_to(tmp_path / "releases" / "2")
+        os.replace(current.parent / "next", current)
+        assert answer() == "FRESH STALE"

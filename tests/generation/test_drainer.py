@@ -1,5 +1,6 @@
 """Questions of workers, answered by the one reader of the change queue."""
 
+import errno
 import os
 import selectors
 import socket
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.freshness.inotify import Inotify
 from runner.freshness.inputs import Additions, File
 from runner.freshness.noise import NOISE
 from runner.freshness.notice import Word
@@ -32,6 +34,11 @@ class Well:
         self.worker, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.worker.setblocking(False)
         self.drainer.add_worker(theirs)
+
+    def hash(self) -> None:
+        """Know what is in the file, so that an equal one is no change."""
+        for _ in self._watch.inputs.unhashed():
+            pass
 
     def pending(self) -> bool:
         """Something is in the queue."""
@@ -89,7 +96,8 @@ class Well:
 @pytest.fixture(params=[True, False], ids=["eager", "asked"])
 def well(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Well]:
     """See Well."""
-    file = tmp_path / "app.py"
+    file = tmp_path / "code" / "app.py"
+    file.parent.mkdir()
     edit(file, "x = 1\n")
     well = Well(file, eager=request.param)
     yield well
@@ -231,4 +239,23 @@ def test_a_new_name_among_them_is_found(well: Well) -> None:
     edit(well.file.with_name("late.py"), "x = 1\n")
     if well.eager:
         until("it is told", lambda: well.rests() and well.told)
+    assert well.ask(2) is Word.STALE
+
+
+def test_what_cannot_be_watched_any_more(well: Well, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the limit of watches a directory comes back: the workers, forked before that, have to ask each time."""
+
+    def full(inotify: Inotify, directory: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", directory)
+
+    monkeypatch.setattr(Inotify, "watch_directory", full)
+    content = well.file.read_text()
+    well.hash()
+    well.file.parent.rename(well.file.parent.with_name("old"))
+    well.file.parent.mkdir()
+    well.file.write_text(content)
+    until("it has settled", lambda: well.rests() and well.drainer.word[0] != Word.BUSY)
+    assert well.ask(1) is not Word.STALE
+    assert well.drainer.word[0] == Word.SWEPT
+    edit(well.file, "x = 22\n")
     assert well.ask(2) is Word.STALE

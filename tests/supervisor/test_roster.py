@@ -207,6 +207,18 @@ def test_a_fix_replaces_the_one_aside_and_the_kept_one() -> None:
     assert {number: play.phase(number) for number in play.roster.generations} == {4: Phase.LIVE}
 
 
+def test_one_that_is_kept_is_told_although_nothing_of_it_has_changed() -> None:
+    """A reload by order failed: it would find itself stale by the next save, which is the other one's affair."""
+    play = Play(keep=True)
+    play.live()
+    play.roster.note_reload(play.now)
+    play.go()
+    play.roster.note_broken(2, solo=False)
+    assert KeepGeneration(1) in play.go()
+    assert play.phase(1) is Phase.LIVE
+    assert KeepGeneration(1) not in play.go()
+
+
 def test_what_is_late_is_not_what_is_kept() -> None:
     """It may be a mixture of two saves. The proven one stays, without workers, until another one is proven."""
     play = Play(keep=True)
