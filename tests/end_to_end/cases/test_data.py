@@ -240,3 +240,46 @@ def test_beside_a_busy_database(project: Project, runner: Runner, change: str, m
             case "new":
                 (place / "local.py").unlink() if number == 2 else edit(place / "local.py", value(number))
                 assert ask(served).text == ("0 0" if number == 2 else f"0 {number}")
+
+
+LINKED = """
+import module
+def main(environ, start_response):
+    with open("data/busy.log", "a") as log:
+        log.write("asked")
+    start_response("200 OK", [])
+    return [b"%d" % module.VALUE]
+"""
+
+
+@in_turn()
+def test_a_link_into_a_busy_directory(project: Project, runner: Runner, mode: Mode) -> None:
+    """The code lies where the application logs; it is imported by a link from elsewhere, and edited in place."""
+    place = project({"app.py": LINKED, "data/module.py": value(0)})
+    (place / "module.py").symlink_to("data/module.py")
+    served = runner(place, "app:main", *mode)
+    for number in (1, 2):
+        assert {fetch(served.http).status for _ in range(100)} <= {200, 307}
+        edit(place / "data" / "module.py", value(number))
+        assert ask(served).text == str(number)
+
+
+MANIFEST = """
+import base, view
+def main(environ, start_response):
+    start_response("200 OK", [])
+    return [f"{base.VALUE} {view.VALUE}".encode()]
+"""
+
+
+@in_turn()
+def test_what_a_later_module_writes_for_an_earlier_one(project: Project, runner: Runner, mode: Mode) -> None:
+    """As of a fresh start: what the one before has left."""
+    view = "VALUE = {0}\nopen('manifest', 'w').write('{0}')\n"
+    base = "VALUE = open('manifest').read()\n"
+    place = project({"app.py": MANIFEST, "base.py": base, "view.py": view.format(0), "manifest": "none"})
+    served = runner(place, "app:main", "--workers", "1", *mode)
+    assert ask(served).text == "none 0"
+    for number in range(1, 4):
+        edit(place / "view.py", view.format(number))
+        assert ask(served).text == f"{number - 1} {number}"

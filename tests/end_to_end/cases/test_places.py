@@ -250,3 +250,16 @@ def test_a_module_becomes_a_package_and_back(project: Project, runner: Runner, e
     assert agree(served, place).text == "1"
     shutil.rmtree(place / "module")
     assert agree(served, place).text == "2"
+
+
+@each_eye
+@in_turn()
+def test_a_link_that_leads_nowhere_yet(project: Project, runner: Runner, env: dict[str, str], mode: Mode) -> None:
+    """A module that is a link, whose target comes, in a directory that holds nothing else of the application."""
+    place = project({"app.py": FILES["app.py"], "store/other.txt": ""})
+    (place / "module.py").symlink_to("store/module.py")
+    served = runner(place, "app:main", *mode, env=env, ready=False)
+    served.wait_for("failed")
+    assert ask(served).status == 500
+    edit(place / "store" / "module.py", value(1))
+    assert agree(served, place).text == "1"
