@@ -28,7 +28,7 @@ from typing import Any
 
 from runner.freshness.bytecode import Bytecode
 from runner.freshness.inputs import Inputs
-from runner.freshness.stamps import Stamp, being_written, stamp
+from runner.freshness.stamps import Reading, Stamp, being_written, stamp
 
 _UNSTABLE = ("/proc/", "/sys/", "/dev/")
 _DISTRIBUTIONS = (".dist-info", ".egg-info")
@@ -41,7 +41,8 @@ _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 class Recorder:
     """Writes into *inputs* everything that is read from `open` on.
 
-    read     e.g. {"/srv/shop/view.py": Stamp(…)}: the state in which a source was read; that in *inputs* may be older
+    read     e.g. {"/srv/shop/view.py": Reading(…)}: the state in which a source was read; that in *inputs* may be older
+    known    what was noted at the last `confirm`, and when that was (nanoseconds of the wall clock)
     count    modules whose code was asked for
     about    called with name and path of each source module before anything of it is noted, if set
     given    called with the name of each module that is looked for; what it returns is where it is found, if set
@@ -49,7 +50,8 @@ class Recorder:
     """
 
     def __init__(self, inputs: Inputs, bytecode: Bytecode) -> None:
-        self.read: dict[str, Stamp | None] = {}
+        self.read: dict[str, Reading] = {}
+        self.known: tuple[frozenset[str], int] = (frozenset(), 0)
         self.count = 0
         self.about: Callable[[str, str], None] | None = None
         self.given: Callable[[str], importlib.machinery.ModuleSpec | None] | None = None
@@ -83,7 +85,8 @@ class Recorder:
                 if recorder.about is not None:
                     recorder.about(name, os.path.abspath(path))
                 recorder._begin(name, path)
-                code, recorder.read[os.path.abspath(path)] = whole(path, lambda: recorder._bytecode.load(path, loader))
+                code, seen = whole(path, lambda: recorder._bytecode.load(path, loader))
+                recorder.read[os.path.abspath(path)] = Reading(seen, time.time_ns())
                 return code
 
         sourceless = importlib.machinery.SourcelessFileLoader.get_code
@@ -96,6 +99,10 @@ class Recorder:
         importlib.machinery.SourcelessFileLoader.get_code = get_compiled  # type: ignore[method-assign, assignment]
         sys.meta_path.insert(0, _Lookups(self))
         sys.addaudithook(self._audit)
+
+    def confirm(self, at: int) -> None:
+        """All that is noted by now was still so at that moment."""
+        self.known = frozenset(self._inputs.files), at
 
     def settle(self) -> None:
         """The import is over: from now on only modules are noted."""

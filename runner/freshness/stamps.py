@@ -13,11 +13,12 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import heapq
 import os
 import signal
 import stat
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from typing import NamedTuple
 
 HASHED = 4 << 20
@@ -26,6 +27,9 @@ HASHED = 4 << 20
 TICK = 20_000_000
 """Nanoseconds within which two changes of a file may get the same times: the clock that stamps them stands still
 between two ticks of the kernel, up to 10 ms apart; on some file systems since Linux 6.13 it does not."""
+
+LAG = 10_000_000
+"""Nanoseconds by which a change time may be earlier than the change, as the usual clock has it."""
 
 
 class Stamp(NamedTuple):
@@ -113,14 +117,30 @@ def _open_regular(path: str, flags: int) -> int:
     return descriptor
 
 
-def torn(noted: Mapping[str, Stamp | None], read: Mapping[str, Stamp | None], missed: Collection[str]) -> bool:
-    """Whether what was read was on the disk at no moment: some of it is younger than what became, after they were
-    read, of the files *missed*.
+class Reading(NamedTuple):
+    """A file as it was read: its stamp then, and when that was certain (nanoseconds of the wall clock)."""
 
-    *noted* has the stamps before reading, *read* those of what was then read, of which not all is known. Of what is
-    gone nobody knows since when; of several files that were missed, which one was read in which state.
+    seen: Stamp | None
+    at: int
+
+
+def torn(
+    noted: Mapping[str, Stamp | None], read: Mapping[str, Reading], missed: Collection[str],
+    confirmed: Container[str] = (), at: int = 0,
+) -> bool:  # fmt: skip
+    """Whether what was read may have been on the disk at no moment: a change of one of the files *missed* could be
+    older than that of another one, which was read as it is since then.
+
+    *noted* has the stamps before reading. What was *confirmed* was still what it had been, at that moment. A file that
+    was missed may have been changed more than once since it was read, so nothing follows from what it is now: it was
+    what was read until it was read, and by then all others must have become what they are.
     """
-    if len(missed) > 1 and not all(path in read for path in missed):
-        return True
-    youngest = max((seen.ctime_ns for seen in {**noted, **read}.values() if seen is not None), default=0)
-    return any((now := stamp(path)) is None or now.ctime_ns <= youngest for path in missed)
+    became = {path: seen.ctime_ns + LAG for path, seen in noted.items() if seen is not None}
+    for path, reading in read.items():
+        became[path] = min(reading.at, reading.seen.ctime_ns + LAG if reading.seen is not None else reading.at)
+    last = heapq.nlargest(2, became.items(), key=lambda item: item[1])
+    for path in missed:
+        until = max(read[path].at if path in read else 0, at if path in confirmed else 0)
+        if any(other != path and moment > until for other, moment in last):
+            return True
+    return False

@@ -158,7 +158,8 @@ class Birth:
             return
         # What was on the disk at some moment is good for those who have waited since before; a failure is no answer if
         # it may be that of a mixture, and half a work tree is no save.
-        whole = not self._trees.worked() and not torn(self.watch.inputs.files, self.recorder.read, changed)
+        mixed = torn(self.watch.inputs.files, self.recorder.read, changed, *self.recorder.known)
+        whole = not mixed and not self._trees.worked()
         good = self.result.failure is None and whole
         hopeless = self.begin.voids >= _HOPELESS and self.begin.voids * self._attempt.elapsed() >= _WEARY
         if not hopeless and not (good and self.begin.voids):
@@ -263,9 +264,11 @@ class Birth:
         self._trees.restart()
         self.watch.go_on()
         self._trees.wait(list(self.watch.directories))
+        now = time.time_ns()
         if changed := self.watch.settled().paths:
             self.channel.send(messages.Passed(list(changed[:PATHS])))
             os._exit(0)
+        self.recorder.confirm(now)
         importlib.invalidate_caches()
 
     # ---- report ---------------------------------------------------------------------------------------------

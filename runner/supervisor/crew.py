@@ -183,6 +183,10 @@ class Crew:
         """The worker that is process *pid*."""
         return next((hand for hand in self.hands.values() if hand.pid == pid), None)
 
+    def resumed(self, pid: int) -> Station | None:
+        """The generation that went on from a checkpoint as process *pid*."""
+        return next((each for each in self.stations.values() if each.popen is None and each.pid == pid), None)
+
     def order(self, channel: Channel, order: Message) -> None:
         """Have it carried out by the process at the other end, as soon as that listens."""
         self._switchboard.send(channel, order)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from runner.process import messages
@@ -18,6 +18,10 @@ from runner.supervisor.chronicle import Chronicle
 from runner.supervisor.crew import Crew, HearStation, HearWorker
 from runner.supervisor.members import Hand, Station, send_signal
 from runner.supervisor.roster import Roster
+
+HOT = 3
+"""Files up to which a save is somebody's edit. Of more, each would have a checkpoint of its own, and nothing of what
+was imported before is worth going on from."""
 
 
 class Inbox(NamedTuple):
@@ -72,6 +76,14 @@ class Deeds:
         """Its checkpoint is of no use; another one may be, or it begins from the beginning."""
         self._crew.withdraw(station)
         self._start(orders.Start(station.number, voids=station.voids))
+
+    def note_changed(self, paths: Sequence[str]) -> None:
+        """These were saved: the next one is likeliest to be one of them; of many, another checkout say, any."""
+        if len(paths) <= HOT:
+            self.pace = self.pace._replace(hot=paths)
+        else:
+            self.pace = self.pace._replace(hot=())
+            self._crew.standby.start_over()
 
     def note_loaded(self, message: messages.Loaded) -> None:
         """A generation is imported: what that teaches about the next one."""

@@ -187,7 +187,8 @@ class Supervisor:
                 self._crew.standby.take_in(message, *descriptors)
             case messages.Resumed(pid):
                 station.note_pid(pid)
-            case messages.Passed():
+            case messages.Passed(paths):
+                self._deeds.note_changed(paths)
                 self._deeds.start_elsewhere(station)
             case messages.Unfit(note):
                 if note:
@@ -240,7 +241,7 @@ class Supervisor:
         current = self._roster.current()
         if current is not None and (current.subject or number >= current.number):
             self._chronicle.note_change(paths)
-            self._deeds.pace = self._deeds.pace._replace(hot=paths)
+            self._deeds.note_changed(paths)
         self._note_settings(paths)
         self._roster.note_stale(number)
 
@@ -324,9 +325,9 @@ class Supervisor:
 
     def _hear_end(self, pid: int, code: int) -> None:
         """Its parent has collected process *pid*, perhaps before we saw the end of its channel."""
-        hand = self._crew.hand_of(pid)
-        if hand is not None:
-            self._crew.finish(hand.channel)
+        member = self._crew.hand_of(pid) or self._crew.resumed(pid)
+        if member is not None:
+            self._crew.finish(member.channel)
         self._obituary.explained(pid, code)
 
     def _note_settings(self, paths: list[str]) -> None:

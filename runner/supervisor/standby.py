@@ -63,6 +63,12 @@ class Standby:
         if checkpoint.key in self._channels:
             self._switchboard.finish(self._channels[checkpoint.key])
 
+    def start_over(self) -> None:
+        """Give up all but the zygote: nothing of the application may be what it was."""
+        for checkpoint in self.book.all():
+            if checkpoint.module:
+                self.drop(checkpoint)
+
     def clear(self) -> None:
         """Give all up: the next import shall be a new one."""
         for checkpoint in self.book.all():

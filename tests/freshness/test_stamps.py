@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.freshness.stamps import HASHED, being_written, digest, hash_bytes, is_young, stamp, torn
-from tests.support.trouble import until
+from runner.freshness.stamps import HASHED, Reading, Stamp, being_written, digest, hash_bytes, is_young, stamp, torn
 
 WRITER = "import sys; f = open(sys.argv[1], 'a'); print('in', flush=True); sys.stdin.read()"
 
@@ -145,40 +144,41 @@ def test_epoch_times_are_times(tmp_path: Path, seconds: int) -> None:
     assert seen[0] != seen[1]
 
 
-def test_what_was_read_is_torn_if_some_of_it_is_younger_than_what_was_missed(tmp_path: Path) -> None:
-    """first is saved after it was read, then second, which is read after that: that was on the disk at no moment."""
-    first, second = str(tmp_path / "first"), str(tmp_path / "second")
-    for path in (first, second):
-        Path(path).write_text("1")
-    noted = {path: stamp(path) for path in (first, second)}
-    ticked(tmp_path / "first")
-    Path(first).write_text("2")
-    assert not torn(noted, noted, [first])
-    ticked(tmp_path / "first")
-    Path(second).write_text("2")
-    read = {**noted, second: stamp(second)}
-    # Whether second was saved before it was stamped, or between that and its reading.
-    assert torn(read, read, [first])
-    assert torn(noted, read, [first, second])
-    assert not torn(noted, noted, [first, second])
+def read_at(*moments: tuple[int, int]) -> dict[str, Reading]:
+    """Files "0", "1" … that were changed and read at these *moments* (milliseconds)."""
+    return {
+        str(number): Reading(Stamp(1, number, 1, 0, changed * 10**6, 1), read * 10**6)
+        for number, (changed, read) in enumerate(moments)
+    }
 
 
-def test_of_what_is_not_known_the_worst_is_believed(tmp_path: Path) -> None:
-    """Since when it is gone; which of two states of a file was read that no source is."""
-    path, other = str(tmp_path / "one"), str(tmp_path / "other")
-    assert torn({}, {}, [path])
-    Path(path).touch()
-    Path(other).touch()
-    assert not torn({}, {}, [path])
-    assert torn({}, {path: None}, [path, other])
+@pytest.mark.parametrize(("moments", "missed", "mixed"), [
+    ([(100, 103), (50, 105)], ["0"], False),    # the other one is older than the reading of what was missed
+    ([(50, 103), (100, 105)], ["0"], True),     # it may have changed after it
+    ([(50, 103), (92, 105)], ["0"], False),     # not so, whatever the clock of the change times lags behind
+    ([(50, 103), (94, 105)], ["0"], True),
+    ([(50, 105), (104, 104)], ["0"], False),    # it was read before
+    ([(50, 103), (100, 105)], ["1"], False),    # what was read last is missed: all others had become what they were
+    ([(50, 103), (100, 105)], ["0", "1"], True),
+    ([(50, 103), (60, 105)], ["0", "1"], False),
+    ([(100, 101), (50, 103), (50, 105)], ["1"], False),
+    ([(50, 101), (50, 103), (101, 105)], ["0", "1"], True),
+    ([(100, 103)], ["0"], False),
+    ([(100, 103)], ["elsewhere"], True),        # nobody knows in which state it was read
+])  # fmt: skip
+def test_what_was_read_is_torn_if_it_was_there_at_no_moment(
+    moments: list[tuple[int, int]], missed: list[str], mixed: bool
+) -> None:
+    """Files that changed after they were read may have changed several times: what they are now says nothing."""
+    read = read_at(*moments)
+    assert torn({path: reading.seen for path, reading in read.items()}, read, missed) is mixed
 
 
-def ticked(path: Path) -> None:
-    """Wait until the clock of the change times has gone on."""
-    before, beside = os.stat(path).st_ctime_ns, path.with_name("clock")
-
-    def goes_on() -> bool:
-        beside.touch()
-        return os.stat(beside).st_ctime_ns > before
-
-    until("it goes on", goes_on)
+def test_what_was_confirmed_was_there_until_then() -> None:
+    """A file that was read long ago, and looked at again."""
+    read = read_at((50, 60), (100, 115))
+    noted = {**{path: reading.seen for path, reading in read.items()}, "data": read["0"].seen}
+    assert torn(noted, read, ["0"])
+    assert not torn(noted, read, ["0", "data"], {"0", "data"}, 112 * 10**6)
+    assert torn(noted, read, ["0"], {"0"}, 105 * 10**6)
+    assert torn(noted, read, ["0", "other"], {"0", "data"}, 112 * 10**6)

@@ -70,4 +70,4 @@ def test_asking_leaves_nothing_behind(served: Served) -> None:
     before = descriptors(served.pid)
     for _ in range(20):
         ask(str(served.control), question)
-    until("all are closed", lambda: descriptors(served.pid) == before, live=served)
+    until("all are closed", lambda: descriptors(served.pid) <= before, live=served)

@@ -140,3 +140,13 @@ def test_a_new_beginning_ends_all(bench: Bench) -> None:
     bench.standby.clear()
     assert bench.ended() == {"", "a"}
     assert len(bench.standby.book) == 0
+
+
+def test_to_start_over_leaves_the_zygote(bench: Bench) -> None:
+    """Nothing of the application is in it."""
+    bench.pause("", 0)
+    bench.pause("view", 10)
+    bench.standby.start_over()
+    bench.turn()
+    assert bench.ended() == {"view"}
+    assert [each.module for each in bench.standby.book.all()] == [""]
