@@ -1,19 +1,16 @@
 """A scratch application with a module to edit, and clients that follow the redirect of a reload as browsers do."""
 
-import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from tests.support import oracle
 from tests.support.client import FastCGI, Reply, fetch, parameters
 from tests.support.process import PATIENCE
-from tests.support.runner_process import PYTHON, Served, environment
+from tests.support.runner_process import PYTHON, Served
 from tests.support.trouble import report
 
 APP = """
@@ -91,24 +88,9 @@ def until(served: Served, text: str) -> Answer:
     return answer
 
 
-def status(served: Served) -> dict[str, Any]:
-    """What `runner status --json` says."""
-    command = [sys.executable, "-m", "runner", "status", "--json", "--control", str(served.control)]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True, timeout=PATIENCE)
-    report: dict[str, Any] = json.loads(done.stdout)
-    return report
-
-
-def all_ready(served: Served) -> None:
-    """Wait until every worker accepts: the first one is enough for the line that says "ready"."""
-    deadline = time.monotonic() + PATIENCE
-    while any(worker["state"] == "starting" for worker in status(served)["workers"]):
-        assert time.monotonic() < deadline, served.output
-
-
 def generation(served: Served) -> int:
     """The number of the generation that answers."""
-    return int(status(served)["generation"])
+    return int(report(served)["generation"])
 
 
 def check_said_once(served: Served, words: str) -> None:

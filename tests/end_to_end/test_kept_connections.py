@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Project, Runner
-from tests.end_to_end.reloading import generation, status
+from tests.end_to_end.reloading import generation
 from tests.support.client import Conversation, FastCGI, parameters
 from tests.support.crowd import Plan
 from tests.support.crowd_process import CrowdProcess
@@ -123,7 +123,7 @@ def test_a_save_that_nobody_asks_after(visited: Callable[..., tuple[Path, Served
     edit(directory / "app.py", SAVED)
     until(lambda: not set(old) & set(workers(served)), served)
     assert {answer[0] for answer in visitors.ask()} == {"1"}
-    assert status(served)["counters"]["moved"] == 6
+    assert report(served)["counters"]["moved"] == 6
 
 
 @ON_EACH_LOOP

@@ -11,10 +11,11 @@ import pytest
 
 from runner.status import render
 from tests.conftest import Project, Runner
-from tests.end_to_end.reloading import FILES, ask, by_fastcgi, status, until, value
+from tests.end_to_end.reloading import FILES, ask, by_fastcgi, until, value
 from tests.support.client import Conversation, FastCGI, fetch, parameters
 from tests.support.project import edit
 from tests.support.runner_process import PYTHON, Served
+from tests.support.trouble import report
 from tests.support.trouble import until as until_true
 
 APP = """
@@ -58,7 +59,7 @@ class Site:
 
     def counter(self, name: str) -> int:
         """One number of `runner status`."""
-        return int(status(self.served)["counters"][name])
+        return int(report(self.served)["counters"][name])
 
 
 @pytest.fixture(params=["request", "eager"])
@@ -185,7 +186,7 @@ def test_a_generation_that_does_not_answer(project: Project, runner: Runner, tmp
     options = ["--reload", "request", "--on-change", "hold"]
     served = runner(directory, "app:main", *options, env={"EXECUTED": str(tmp_path / "executed")})
     assert ask(served).text == told(0)
-    parent = int(Path(f"/proc/{status(served)['workers'][0]['pid']}/stat").read_text().rpartition(")")[2].split()[1])
+    parent = int(Path(f"/proc/{report(served)['workers'][0]['pid']}/stat").read_text().rpartition(")")[2].split()[1])
     os.kill(parent, signal.SIGSTOP)
     try:
         edit(directory / "module.py", value(1))
@@ -258,9 +259,9 @@ def test_more_than_may_wait(
         until_true("the new code is being imported", (tmp_path / "entered").exists, live=served)
         for number, client in enumerate(clients):
             client.request("POST", f"/{number}", body=b"x")
-        until_true("all that may wait do", lambda: status(served)["waiting"] == 32, live=served)
+        until_true("all that may wait do", lambda: report(served)["waiting"] == 32, live=served)
         until_true("all others were refused", lambda: site.counter("refused") == 28, live=served)
-        assert "waiting     32 requests, for newer code" in render(status(served))
+        assert "waiting     32 requests, for newer code" in render(report(served))
         (tmp_path / "go").touch()
         replies = [client.reply() for client in clients]
     refused = [number for number, reply in enumerate(replies) if reply.status == 503]
@@ -275,7 +276,7 @@ def test_a_stop_answers_those_who_wait(hanging: Site) -> None:
     with Conversation(hanging.served.http) as waiting:
         waiting.request("GET", "/it")
         deadline = time.monotonic() + 10
-        while not status(hanging.served)["waiting"]:
+        while not report(hanging.served)["waiting"]:
             assert time.monotonic() < deadline, hanging.served.output
         hanging.served.signal(signal.SIGTERM)
         reply = waiting.reply()

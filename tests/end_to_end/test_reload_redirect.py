@@ -7,11 +7,11 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from tests.conftest import Project, Runner
-from tests.end_to_end.reloading import FILES, all_ready, ask, by_fastcgi, status, value
+from tests.end_to_end.reloading import FILES, ask, by_fastcgi, value
 from tests.support.client import Conversation, Reply, fetch
 from tests.support.project import edit
 from tests.support.runner_process import Served
-from tests.support.trouble import generation_pid
+from tests.support.trouble import generation_pid, report
 
 APP = FILES["app.py"].replace("[str(module.VALUE)", "[environ['wsgi.input'].read() + str(module.VALUE)")
 PREFLIGHT = {"Origin": "http://elsewhere", "Access-Control-Request-Method": "PUT"}
@@ -23,8 +23,6 @@ def changed(project: Project, runner: Runner) -> Served:
     """A run whose code has just been changed, from 0 to 1, and where nobody has noticed yet."""
     place = project({**FILES, "app.py": APP})
     served = runner(place, "app:main", "--reload", "request")
-    # One that begins after the save would find it at its beginning.
-    all_ready(served)
     assert ask(served).text == "0"
     edit(place / "module.py", value(1))
     return served
@@ -86,13 +84,13 @@ def test_what_follows_no_redirect(changed: Served, method: str, headers: dict[st
     """What cannot follow a redirect is given to the next generation, and counted."""
     reply = fetch(changed.http, method=method, headers=headers)
     assert (reply.status, reply.body) == (200, b"1")
-    assert status(changed)["counters"]["held"] == 1
+    assert report(changed)["counters"]["held"] == 1
 
 
 def test_redirects_are_counted(changed: Served) -> None:
     """`runner status` tells how many there were."""
     assert ask(changed).redirects == 1
-    assert status(changed)["counters"]["redirects"] == 1
+    assert report(changed)["counters"]["redirects"] == 1
 
 
 def test_a_kept_connection(changed: Served) -> None:
@@ -110,7 +108,6 @@ def test_one_redirect_for_all(project: Project, runner: Runner, first: str) -> N
     """Every kept connection to every worker: after the first one that finds the change, nobody is redirected."""
     place = project({**FILES, "app.py": APP})
     served = runner(place, "app:main", "--reload", "request", "--workers", "3")
-    all_ready(served)
     with ExitStack() as leaving:
         kept = [leaving.enter_context(Conversation(served.http)) for _ in range(9)]
         for conversation in kept:

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Project, Runner
-from tests.end_to_end.reloading import ask, by_fastcgi, save, status, until, value
+from tests.end_to_end.reloading import ask, by_fastcgi, save, until, value
 from tests.support.client import fetch
 from tests.support.process import PATIENCE
 from tests.support.project import edit
 from tests.support.runner_process import READY, environment
-from tests.support.trouble import alive, descendants
+from tests.support.trouble import alive, descendants, report
 
 APP = """
 import shop.slow as module
@@ -37,14 +37,14 @@ def test_a_first_start_that_hangs_is_told(project: Project, runner: Runner) -> N
     assert (reply.status, reply.header("retry-after")) == (503, "5")
     assert "still being imported" in reply.text and "now at module shop.slow" in reply.text
     assert by_fastcgi(served).status == 503
-    report = status(served)
-    assert report["state"] == "importing"
-    assert len([note for note in report["notes"] if "now at module shop.slow" in note]) == 1
+    told = report(served)
+    assert told["state"] == "importing"
+    assert len([note for note in told["notes"] if "now at module shop.slow" in note]) == 1
     (place / "go").touch()
     served.wait_for(READY)
     assert until(served, "slow").status == 200
     assert served.output.count("still being imported") == 1
-    assert status(served)["notes"] == []
+    assert report(served)["notes"] == []
 
 
 @pytest.mark.parametrize("on_change", ["redirect", "hold"])
@@ -94,7 +94,7 @@ def test_who_can_answer_goes_on_meanwhile(project: Project, runner: Runner, tmp_
     served.signal(signal.SIGHUP)
     served.wait_for(TOLD)
     assert ask(served)[:2] == (200, "slow")
-    assert status(served)["state"] == "running"
+    assert report(served)["state"] == "running"
     position = served.position
     (tmp_path / "go").touch()
     served.wait_for(r"generation \d+ in", after=position)

@@ -1,13 +1,11 @@
 """What is an input of a running application, and what is none."""
 
-import time
-
 from tests.conftest import Project, Runner
 from tests.end_to_end.cases.modes import EAGER, EYES, REQUEST, Mode, in_turn
-from tests.end_to_end.reloading import FILES, agree, ask, generation, status, value
-from tests.support.process import PATIENCE
+from tests.end_to_end.reloading import FILES, agree, ask, generation, value
 from tests.support.project import edit, replace
 from tests.support.runner_process import Served
+from tests.support.trouble import report, until
 
 LATE = """
 def main(environ, start_response):
@@ -40,9 +38,7 @@ def main(environ, start_response):
 
 def wait_for_workers(served: Served, count: int) -> None:
     """Until that many workers are there."""
-    deadline = time.monotonic() + PATIENCE
-    while len(status(served)["workers"]) != count:
-        assert time.monotonic() < deadline, served.output
+    until(f"{count} workers", lambda: len(report(served)["workers"]) == count, live=served)
 
 
 @in_turn("env", EYES.values())
