@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import pytest
+
 from tests.support import oracle
 from tests.support.client import FastCGI, Reply, fetch, parameters
 from tests.support.process import PATIENCE
@@ -20,6 +22,11 @@ def main(environ, start_response):
     return [str(module.VALUE).encode()]
 """
 FILES = {"app.py": APP, "module.py": "VALUE = 0\n"}
+PREFLIGHT = {"Origin": "http://elsewhere", "Access-Control-Request-Method": "PUT"}
+UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "x"}
+follows_no_redirect = pytest.mark.parametrize(
+    ("method", "headers"), [("OPTIONS", PREFLIGHT), ("GET", UPGRADE)], ids=["preflight", "upgrade"]
+)
 MOST = 1
 """Redirects that one save may cost a client."""
 

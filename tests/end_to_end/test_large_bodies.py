@@ -5,41 +5,24 @@ while its body is still arriving; and in the middle of the body, which is then f
 that buffers requests hides the difference from its application: there both are requests that begin after the save.
 """
 
-import hashlib
 import random
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
 from tests.conftest import Project, Runner
+from tests.end_to_end.executions import Place, start, told
+from tests.end_to_end.reloading import value
 from tests.support import apache, nginx
 from tests.support.client import Conversation, fetch
 from tests.support.places import Address
-from tests.support.project import edit
-from tests.support.runner_process import Served
 from tests.support.sites import Direct, Site, open_site, title
-from tests.support.trouble import report
 
 MIB = 1 << 20
 PATIENCE = 100.0
 """Seconds; 100 MiB pass two processes and perhaps a disk."""
 ROOM = "client_max_body_size 128m;"
 PART = random.Random(1).randbytes(MIB)
-APP = """
-import hashlib, os
-import module
-def main(environ, start_response):
-    with open(os.environ["EXECUTED"], "a") as log:
-        log.write(environ["PATH_INFO"] + "\\n")
-    digest, length = hashlib.sha256(), 0
-    while part := environ["wsgi.input"].read(1 << 16):
-        digest.update(part)
-        length += len(part)
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [f"{module.VALUE} {length} {digest.hexdigest()}".encode()]
-"""
-FILES = {"app.py": APP, "module.py": "VALUE = 0\n"}
 DIRECT: list[Site] = [Direct()]
 WEB_SERVERS: list[Site] = [
     nginx.Site(request_buffering=False, extra=ROOM), nginx.Site(extra=ROOM), nginx.Site(protocol="http", extra=ROOM),
@@ -52,14 +35,6 @@ CODINGS = ["length", "chunked"]
 def name(site: Site) -> str:
     """For a test's id."""
     return title(site).replace(f" extra={ROOM}", "")
-
-
-def told(version: int, size: int) -> str:
-    """What the application answers to so many bytes of *parts*."""
-    digest = hashlib.sha256()
-    for part in parts(size):
-        digest.update(part)
-    return f"{version} {size} {digest.hexdigest()}"
 
 
 def parts(size: int) -> Iterator[bytes]:
@@ -89,38 +64,6 @@ class Upload:
             self._conversation.send(b"0\r\n\r\n")
 
 
-class Place:
-    """A run, its folder, and what its application has executed."""
-
-    def __init__(self, directory: Path, served: Served, executed: Path) -> None:
-        self.directory = directory
-        self.served = served
-        self._executed = executed
-
-    def save(self, version: int) -> None:
-        """Change the module."""
-        edit(self.directory / "module.py", f"VALUE = {version}\n")
-
-    def executed(self) -> int:
-        """How often /it has been."""
-        return self._executed.read_text().splitlines().count("/it")
-
-    def counter(self, name: str) -> int:
-        """One number of `runner status`."""
-        return int(report(self.served)["counters"][name])
-
-
-@pytest.fixture
-def start(project: Project, runner: Runner, tmp_path: Path) -> Callable[..., Place]:
-    """Start a run with options."""
-
-    def started(*options: str) -> Place:
-        executed, directory = tmp_path / "executed", project(FILES)
-        return Place(directory, runner(directory, "app:main", *options, env={"EXECUTED": str(executed)}), executed)
-
-    return started
-
-
 def check_handed_over(place: Place, site: Site, coding: str, size: int, *, noticed: bool) -> None:
     """The save is before the request, and its connection, open before, comes to the new code with all of the body.
 
@@ -128,11 +71,11 @@ def check_handed_over(place: Place, site: Site, coding: str, size: int, *, notic
     """
     with open_site(place.served, site) as address, Conversation(address, PATIENCE) as kept:
         kept.request("GET", "/")
-        assert kept.reply().text == told(0, 0)
-        place.save(1)
+        assert kept.reply().text == told(0)
+        place.save(value(1))
         upload = Upload(kept, coding, size)
         upload.send()
-        assert kept.reply().text == told(1, size)
+        assert kept.reply().text == told(1, *parts(size))
     assert place.executed() == 1
     held = place.counter("held")
     assert held == 1 or (noticed and place.counter("moved") > 0), place.served.output
@@ -142,32 +85,37 @@ def check_handed_over(place: Place, site: Site, coding: str, size: int, *, notic
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("coding", CODINGS)
 @pytest.mark.parametrize("reload", ["request", "eager"])
-def test_a_large_body_that_is_still_arriving(start: Callable[..., Place], reload: str, coding: str, size: int) -> None:
+def test_a_large_body_that_is_still_arriving(
+    project: Project, runner: Runner, reload: str, coding: str, size: int
+) -> None:
     """At our own port: handed over when the head is complete, and what comes later is in the right process."""
-    place = start("--on-change", "hold", "--reload", reload)
+    place = start(project, runner, "--on-change", "hold", "--reload", reload)
     check_handed_over(place, Direct(), coding, size, noticed=reload == "eager")
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("coding", CODINGS)
 @pytest.mark.parametrize("site", WEB_SERVERS, ids=name)
-def test_a_large_body_through_a_web_server(start: Callable[..., Place], site: Site, coding: str, size: int) -> None:
+def test_a_large_body_through_a_web_server(
+    project: Project, runner: Runner, site: Site, coding: str, size: int
+) -> None:
     """On the connection that the web server has kept: held once, executed once, whole."""
-    check_handed_over(start("--on-change", "hold", "--reload", "request"), site, coding, size, noticed=False)
+    place = start(project, runner, "--on-change", "hold", "--reload", "request")
+    check_handed_over(place, site, coding, size, noticed=False)
 
 
 @pytest.mark.parametrize("site", [*DIRECT, *WEB_SERVERS], ids=name)
 @pytest.mark.parametrize("mode", ["redirect", "hold"])
-def test_a_save_during_a_body(start: Callable[..., Place], mode: str, site: Site) -> None:
+def test_a_save_during_a_body(project: Project, runner: Runner, mode: str, site: Site) -> None:
     """10 MB, half of them before the save: whole, executed once, and never redirected, for it is a POST."""
-    place = start("--on-change", mode)
+    place = start(project, runner, "--on-change", mode)
     with open_site(place.served, site) as address, Conversation(address, PATIENCE) as early:
         upload = Upload(early, "length", 10_000_000)
         upload.send(5)
-        place.save(1)
+        place.save(value(1))
         until_new(place, address)
         upload.send()
-        assert early.reply().text in (told(0, 10_000_000), told(1, 10_000_000))
+        assert early.reply().text in (told(0, *parts(10_000_000)), told(1, *parts(10_000_000)))
     assert place.executed() == 1
 
 
@@ -176,4 +124,4 @@ def until_new(place: Place, address: Address) -> None:
     reply = fetch(address, "/other")
     if reply.status == 307:
         reply = fetch(address, "/other")
-    assert (reply.status, reply.text) == (200, told(1, 0)), place.served.output
+    assert (reply.status, reply.text) == (200, told(1)), place.served.output

@@ -7,15 +7,13 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from tests.conftest import Project, Runner
-from tests.end_to_end.reloading import FILES, ask, by_fastcgi, value
+from tests.end_to_end.reloading import FILES, ask, by_fastcgi, follows_no_redirect, value
 from tests.support.client import Conversation, Reply, fetch
 from tests.support.project import edit
 from tests.support.runner_process import Served
 from tests.support.trouble import generation_pid, report
 
 APP = FILES["app.py"].replace("[str(module.VALUE)", "[environ['wsgi.input'].read() + str(module.VALUE)")
-PREFLIGHT = {"Origin": "http://elsewhere", "Access-Control-Request-Method": "PUT"}
-UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "x"}
 
 
 @pytest.fixture
@@ -77,9 +75,7 @@ def test_a_post_is_finished(changed: Served) -> None:
     assert ask(changed).text == "1"
 
 
-@pytest.mark.parametrize(
-    ("method", "headers"), [("OPTIONS", PREFLIGHT), ("GET", UPGRADE)], ids=["preflight", "upgrade"]
-)
+@follows_no_redirect
 def test_what_follows_no_redirect(changed: Served, method: str, headers: dict[str, str]) -> None:
     """What cannot follow a redirect is given to the next generation, and counted."""
     reply = fetch(changed.http, method=method, headers=headers)
