@@ -79,12 +79,7 @@ def agree(
 def by_fastcgi(served: Served, target: str = "/", *, method: str = "GET") -> Reply:
     """One request over FastCGI, its header block read as a web server reads it."""
     with FastCGI(served.fastcgi) as client:
-        answer = client.request(parameters(target, method=method))
-    head, _, body = answer.stdout.partition(b"\r\n\r\n")
-    lines = [line.partition(":") for line in head.decode("latin-1").split("\r\n")]
-    headers = [(name.lower(), value.strip()) for name, _, value in lines]
-    status = next((value for name, value in headers if name == "status"), "200")
-    return Reply(int(status.split()[0]), headers, body)
+        return client.request(parameters(target, method=method)).reply
 
 
 def until(served: Served, text: str) -> Answer:

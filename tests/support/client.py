@@ -164,6 +164,15 @@ class FastCGIReply(NamedTuple):
         """What follows the header block."""
         return self.stdout.partition(b"\r\n\r\n")[2]
 
+    @property
+    def reply(self) -> Reply:
+        """The same as a web server reads it."""
+        head = self.stdout.partition(b"\r\n\r\n")[0].decode("latin-1")
+        lines = [line.partition(":") for line in head.split("\r\n")]
+        headers = [(name.lower(), value.strip()) for name, _, value in lines]
+        status = next((value for name, value in headers if name == "status"), "200")
+        return Reply(int(status.split()[0]), headers, self.body)
+
 
 class FastCGI:
     """One connection to a FastCGI application, as a web server has it."""
@@ -179,6 +188,10 @@ class FastCGI:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave, also in the middle of an answer."""
         self.socket.close()
 
     def send(self, data: bytes) -> None:

@@ -11,17 +11,13 @@ whatever reason, is counted (`reopened`). Start at run.
 """
 
 import random
-import re
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple
 
-from tests.support.client import FastCGI, parameters
-from tests.support.places import Address
 from tests.support.project import edit, replace
 from tests.support.runner_process import Served
 from tests.support.visitor import Visitor
@@ -70,94 +66,11 @@ class Seen(NamedTuple):
     newest: int
 
 
-class Asker(Protocol):
-    """A client by one of the ways; *keep*: on one connection as long as it lasts. `with` ends it.
-
-    *redirects* and *opened* (connections) are those of all its requests.
-    """
-
-    redirects: int
-    opened: int
-    keep: bool
-
-    def text(self, target: str) -> str:
-        """The body of the answer, redirects followed."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-
-class ByHTTP(Visitor):
-    """Over HTTP."""
-
-    def __init__(self, address: Address, *, keep: bool) -> None:
-        super().__init__(address, keep=keep, most=MOST * AT_ONCE)
-        self.keep = keep
-
-    def text(self, target: str) -> str:
-        """See Asker."""
-        reply = self.ask(target)
-        assert reply.status == 200, reply
-        return reply.text
-
-
-class ByFastCGI:
-    """Over FastCGI, as a web server does it that leaves following redirects to its client."""
-
-    def __init__(self, address: Address, *, keep: bool) -> None:
-        self.redirects = 0
-        self.opened = 0
-        self.keep = keep
-        self._address = address
-        self._connection: FastCGI | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._leave()
-
-    def text(self, target: str) -> str:
-        """See Asker."""
-        for _ in range(MOST * AT_ONCE + 1):
-            head, body = self._once(target)
-            status = re.match(r"Status: (\d+)", head)
-            if status is None or status[1] != "307":
-                assert status is None or status[1] == "200", head
-                return body
-            self.redirects += 1
-        raise AssertionError(f"{target} was redirected more than {MOST * AT_ONCE} times")
-
-    def _once(self, target: str) -> tuple[str, str]:
-        if self._connection is None:
-            self._connection = FastCGI(self._address)
-            self.opened += 1
-        try:
-            answer = self._connection.request(parameters(target), keep=self.keep)
-        except BaseException:
-            self._leave()
-            raise
-        if not self.keep:
-            self._leave()
-        head, _, body = answer.stdout.decode("latin-1").partition("\r\n\r\n")
-        return head, body
-
-    def _leave(self) -> None:
-        if self._connection is not None:
-            self._connection.socket.close()
-            self._connection = None
-
-
-def askers(served: Served) -> list[Asker]:
+def visitors(served: Served) -> list[Visitor]:
     """One by each of the four ways."""
     return [
-        ByHTTP(served.http, keep=False), ByFastCGI(served.fastcgi, keep=False),
-        ByHTTP(served.http, keep=True), ByFastCGI(served.fastcgi, keep=True),
+        Visitor(address, keep=keep, most=MOST * AT_ONCE, fastcgi=address is served.fastcgi)
+        for keep in (False, True) for address in (served.http, served.fastcgi)
     ]  # fmt: skip
 
 
@@ -171,17 +84,19 @@ def run(served: Served, file: Path, pairs: int, seed: int) -> Outcome:
         (replace if chance.random() < 0.5 else edit)(file, source(version))
         return version
 
-    def pair(client: Asker, late: float) -> Seen:
+    def pair(client: Visitor, late: float) -> Seen:
         time.sleep(late)
         before = client.redirects
-        value, pid = client.text("/").split()
+        reply = client.ask("/")
+        assert reply.status == 200, reply
+        value, pid = reply.text.split()
         return Seen(int(value) - 10_000_000, int(pid), client.redirects - before, version)
 
     with ExitStack() as stack:
-        first, second = ([stack.enter_context(each) for each in askers(served)] for _ in range(2))
+        first, second = ([stack.enter_context(each) for each in visitors(served)] for _ in range(2))
         pool = stack.enter_context(ThreadPoolExecutor(len(first) + len(second)))
 
-        def ask(clients: list[Asker]) -> list[tuple[int, Future[Seen]]]:
+        def ask(clients: list[Visitor]) -> list[tuple[int, Future[Seen]]]:
             floor = save()
             late = [chance.choice((0.0, chance.uniform(0.0, LATE))) for _ in clients]
             return [(floor, pool.submit(pair, *each)) for each in zip(clients, late, strict=True)]
