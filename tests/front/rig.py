@@ -102,6 +102,41 @@ class FakeService:
         connection.give(self.move)
 
 
+class Recorder:
+    """A machine that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.data = b""
+
+    def received(self, data: bytes) -> None:
+        """See runner.front.connection.Machine."""
+        self.data += data
+
+    def ended(self) -> None:
+        """See runner.front.connection.Machine."""
+        self.told.append("ended")
+
+    def drained(self) -> None:
+        """See runner.front.connection.Machine."""
+        self.told.append("drained")
+
+    def overdue(self) -> None:
+        """See runner.front.connection.Machine."""
+        self.told.append("overdue")
+
+    def lost(self) -> None:
+        """See runner.front.connection.Machine."""
+        self.told.append("lost")
+
+    def rest(self) -> None:
+        """See runner.front.connection.Machine."""
+        self.told.append("rest")
+
+    def unread(self) -> None:
+        """See runner.front.connection.Machine."""
+
+
 class Rig:
     """One connection, its peer, and the loop between them; *buffer*: bytes of the kernel's send buffer."""
 

@@ -4,62 +4,11 @@ import errno
 import socket
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from runner.front.connection import FLUSH, HIGH_WATER, LINGER, LONGEST_LINGER, LOW_WATER
-from tests.front.rig import Rig
-
-
-class Recorder:
-    """A machine that writes down what it is told."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-        self.data = b""
-
-    def received(self, data: bytes) -> None:
-        """See runner.front.connection.Machine."""
-        self.data += data
-
-    def ended(self) -> None:
-        """See runner.front.connection.Machine."""
-        self.told.append("ended")
-
-    def drained(self) -> None:
-        """See runner.front.connection.Machine."""
-        self.told.append("drained")
-
-    def overdue(self) -> None:
-        """See runner.front.connection.Machine."""
-        self.told.append("overdue")
-
-    def lost(self) -> None:
-        """See runner.front.connection.Machine."""
-        self.told.append("lost")
-
-    def rest(self) -> None:
-        """See runner.front.connection.Machine."""
-        self.told.append("rest")
-
-    def unread(self) -> None:
-        """See runner.front.connection.Machine."""
-
-
-@pytest.fixture
-def machine() -> Recorder:
-    """The machine of the connection under test."""
-    return Recorder()
-
-
-@pytest.fixture
-def rig(machine: Recorder) -> Iterator[Rig]:
-    """An open connection with a small kernel buffer, so that writes are partial."""
-    with Rig(buffer=4096) as rig:
-        rig.connection.machine = machine
-        rig.connection.open()
-        yield rig
+from tests.front.rig import Recorder, Rig
 
 
 def test_what_is_there_at_once_is_read_by_open_itself(machine: Recorder) -> None:

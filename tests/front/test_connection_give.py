@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from runner.front.connection import FLUSH
-from tests.front.rig import Rig
-from tests.front.test_connection import Recorder
+from tests.front.rig import Recorder, Rig
 
 
 class Other:
@@ -33,21 +32,6 @@ def other() -> Iterator[Other]:
     other = Other()
     yield other
     other.close()
-
-
-@pytest.fixture
-def machine() -> Recorder:
-    """The machine of the connection under test."""
-    return Recorder()
-
-
-@pytest.fixture
-def rig(machine: Recorder) -> Iterator[Rig]:
-    """An open connection with a small kernel buffer, so that writes are partial."""
-    with Rig(buffer=4096) as rig:
-        rig.connection.machine = machine
-        rig.connection.open()
-        yield rig
 
 
 def test_with_nothing_to_write_it_is_given_at_once_and_forgotten(rig: Rig, machine: Recorder, other: Other) -> None:

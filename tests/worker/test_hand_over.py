@@ -16,7 +16,7 @@ from runner.log import Log
 from runner.process import messages
 from runner.process.messages import Channel, Parcel, Taken
 from runner.worker.hand_over import INLINE, HandOver
-from tests.front.test_connection import Recorder
+from tests.front.rig import Recorder
 
 
 class Desk:
