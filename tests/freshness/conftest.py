@@ -1,11 +1,17 @@
-"""A user has 128 change queues (fs.inotify.max_user_instances), and others want some too: none outlives its test."""
+"""A module's file to begin with, and a file system's clock that stands still.
+
+A user has 128 change queues (fs.inotify.max_user_instances), and others want some too: none outlives its test.
+"""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from runner.freshness import inputs, stamps
 from runner.freshness.inotify import Inotify
+from runner.freshness.stamps import Stamp
 
 
 @pytest.fixture(autouse=True)
@@ -27,3 +33,33 @@ def no_queue_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     for instance in opened:
         os.close(instance.descriptor)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A module's file, which says 1."""
+    path = tmp_path / "a.py"
+    path.write_text("1")
+    return path
+
+
+@pytest.fixture
+def stop_the_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Let all files have been saved at the time given, as the ledger sees it."""
+    real = stamps.stamp
+
+    def stop(now: int) -> None:
+        def stopped(path: str) -> Stamp | None:
+            seen = real(path)
+            return seen and seen._replace(mtime_ns=now, ctime_ns=now)
+
+        monkeypatch.setattr(inputs, "stamp", stopped)
+
+    return stop
+
+
+@pytest.fixture
+def tick(monkeypatch: pytest.MonkeyPatch, stop_the_clock: Callable[[int], None]) -> None:
+    """A file system whose clock stands still, as others do for some milliseconds, and a TICK that knows it."""
+    monkeypatch.setattr(stamps, "TICK", 10**19)
+    stop_the_clock(10**18)

@@ -3,14 +3,14 @@
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from runner.freshness import inputs as module
 from runner.freshness import stamps
-from runner.freshness.inputs import Additions, File, Inputs
-from runner.freshness.stamps import Stamp
+from runner.freshness.inputs import Inputs
 
 
 @pytest.fixture
@@ -35,24 +35,9 @@ def test_the_directory_is_observed_before_the_stamp(tmp_path: Path) -> None:
     assert inputs.sweep() == []
 
 
-@pytest.fixture
-def tick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file system whose clock stands still, as others do for some milliseconds, and a TICK that knows it."""
-    real = stamps.stamp
-
-    def coarse(path: str) -> Stamp | None:
-        seen = real(path)
-        return seen and seen._replace(mtime_ns=10**18, ctime_ns=10**18)
-
-    monkeypatch.setattr(stamps, "TICK", 10**19)
-    monkeypatch.setattr(module, "stamp", coarse)
-
-
 @pytest.mark.usefixtures("tick")
-def test_two_saves_within_a_tick(inputs: Inputs, tmp_path: Path) -> None:
+def test_two_saves_within_a_tick(inputs: Inputs, tmp_path: Path, path: Path) -> None:
     """A save of the same size so soon after the one that was read that all times are equal: a change all the same."""
-    path = tmp_path / "a.py"
-    path.write_text("1")
     inputs.add_file(str(path))
     assert inputs.sweep() == []
     path.write_text("2")
@@ -61,18 +46,13 @@ def test_two_saves_within_a_tick(inputs: Inputs, tmp_path: Path) -> None:
     assert inputs.sweep() == [str(path)]
 
 
-def test_the_same_time_twice(inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_time_twice(
+    inputs: Inputs, path: Path, stop_the_clock: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The clock was set back and has come to the time of the last save again, at which there is another one."""
-    real, hour = stamps.stamp, 3600 * 10**9
-
-    def at_that_time(path: str) -> Stamp | None:
-        seen = real(path)
-        return seen and seen._replace(mtime_ns=2 * 10**18, ctime_ns=2 * 10**18)
-
-    monkeypatch.setattr(module, "stamp", at_that_time)
-    path = tmp_path / "a.py"
-    path.write_text("1")
-    monkeypatch.setattr(time, "time_ns", lambda: 2 * 10**18 - hour)
+    now, hour = 2 * 10**18, 3600 * 10**9
+    stop_the_clock(now)
+    monkeypatch.setattr(time, "time_ns", lambda: now - hour)
     inputs.add_file(str(path))
     assert inputs.sweep() == []
     path.write_text("2")
@@ -80,10 +60,8 @@ def test_the_same_time_twice(inputs: Inputs, tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.usefixtures("tick")
-def test_a_save_within_the_tick_of_a_touch(inputs: Inputs, tmp_path: Path) -> None:
+def test_a_save_within_the_tick_of_a_touch(inputs: Inputs, path: Path) -> None:
     """The same where the stamp is that of a touch which was seen through by the hash."""
-    path = tmp_path / "a.py"
-    path.write_text("1")
     hashed(inputs, path)
     seen = inputs.files[str(path)]
     assert seen is not None
@@ -93,10 +71,8 @@ def test_a_save_within_the_tick_of_a_touch(inputs: Inputs, tmp_path: Path) -> No
     assert inputs.sweep() == [str(path)]
 
 
-def test_an_old_stamp_costs_no_reading(inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_stamp_costs_no_reading(inputs: Inputs, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stamp that was young is proven by content once it is old, and from then on by itself."""
-    path = tmp_path / "a.py"
-    path.write_text("1")
     inputs.add_file(str(path))
     monkeypatch.setattr(stamps, "TICK", 0)
     assert inputs.sweep() == []
@@ -121,20 +97,16 @@ def test_what_was_young_is_settled_when_there_is_time(
     assert inputs.sweep() == [f"{tmp_path}/changed.py"]
 
 
-def test_a_second_note_keeps_the_first_stamp(inputs: Inputs, tmp_path: Path) -> None:
+def test_a_second_note_keeps_the_first_stamp(inputs: Inputs, path: Path) -> None:
     """What was read first is what the application is made of, however often it is read again."""
-    path = tmp_path / "a.py"
-    path.write_text("1")
     assert inputs.add_file(str(path))
     path.write_text("2")
     assert not inputs.add_file(str(path))
     assert inputs.sweep() == [str(path)]
 
 
-def test_touched_is_not_changed(inputs: Inputs, tmp_path: Path) -> None:
+def test_touched_is_not_changed(inputs: Inputs, path: Path) -> None:
     """A file with new times and the same content is the same, as soon as its hash is known."""
-    path = tmp_path / "a.py"
-    path.write_text("1")
     inputs.add_file(str(path))
     os.utime(path, (1, 1))
     assert inputs.sweep() == [str(path)]
@@ -157,10 +129,8 @@ def test_an_older_file_is_a_change(inputs: Inputs, tmp_path: Path) -> None:
     assert inputs.changed(str(tmp_path), "a.py") == str(path)
 
 
-def test_there_and_back_again(inputs: Inputs, tmp_path: Path) -> None:
+def test_there_and_back_again(inputs: Inputs, path: Path) -> None:
     """A file that vanished and came back with the same content has not changed."""
-    path = tmp_path / "a.py"
-    path.write_text("1")
     hashed(inputs, path)
     path.unlink()
     assert inputs.sweep() == [str(path)]
@@ -273,74 +243,6 @@ def test_a_directory_is_scanned_twice(inputs: Inputs, tmp_path: Path) -> None:
     assert inputs.sweep() == [str(tmp_path / "b.pth"), str(tmp_path / "c.py")]
 
 
-def test_additions_travel(tmp_path: Path) -> None:
-    """What one process read late another adopts with the first one's eyes: a change since then is a change."""
-    there, here = Inputs(), Inputs()
-    path = tmp_path / "née\udcff.py"
-    path.write_text("1")
-    there.add_file(str(path))
-    there.add_lookup("ujson", str(tmp_path))
-    path.write_text("2")
-    (tmp_path / "ujson.py").touch()
-    here.adopt(Additions.from_json(there.take_additions().to_json()))
-    assert here.sweep() == [str(path), str(tmp_path / "ujson")]
-    assert there.take_additions().items == []
-
-
-def test_additions_know_nothing_yet(tmp_path: Path) -> None:
-    """What is adopted and has not changed is fresh, and is not sent back."""
-    there, here = Inputs(), Inputs()
-    (tmp_path / "a.py").write_text("1")
-    there.add_lookup("a", str(tmp_path))
-    there.add_file(str(tmp_path / "a.py"))
-    additions = there.take_additions()
-    assert additions.items[-1][:2] == File(str(tmp_path / "a.py"), there.files[str(tmp_path / "a.py")])[:2]
-    here.adopt(additions)
-    assert here.sweep() == []
-    assert not here.added
-
-
-@pytest.mark.usefixtures("tick")
-@pytest.mark.parametrize("adopted_first", [False, True])
-def test_additions_within_a_tick(tmp_path: Path, adopted_first: bool) -> None:
-    """A save of the same size and times after another process read: what it read travels, the stamp proves nothing."""
-    there, here = Inputs(), Inputs()
-    path = tmp_path / "a.py"
-    path.write_text("1")
-    there.add_file(str(path))
-    additions = Additions.from_json(there.take_additions().to_json())
-    if adopted_first:
-        here.adopt(additions)
-        assert here.sweep() == []
-    path.write_text("2")
-    here.adopt(additions)
-    assert here.sweep() == [str(path)]
-
-
-@pytest.mark.usefixtures("tick")
-@pytest.mark.parametrize("newest_first", [False, True])
-def test_of_two_versions_within_a_tick_the_old_one_is_remembered(tmp_path: Path, newest_first: bool) -> None:
-    """Two processes have read two versions that only their content tells apart: whoever tells first, it is a change."""
-    path = tmp_path / "a.py"
-    told = []
-    for text in ("1", "2"):
-        path.write_text(text)
-        there = Inputs()
-        there.add_file(str(path))
-        told.append(there.take_additions())
-    here = Inputs()
-    for additions in reversed(told) if newest_first else told:
-        here.adopt(additions)
-    assert here.sweep() == [str(path)]
-
-
-@pytest.mark.parametrize("text", ["", "[1]", "[[1]]", '[["a",[1]]]', '[["a","b",1]]'])
-def test_a_torn_message_is_an_error(text: str) -> None:
-    """A line that was not written whole, as by a process that was killed, is refused."""
-    with pytest.raises((ValueError, TypeError)):
-        Additions.from_json(text)
-
-
 def test_own_writes_become_the_baseline(inputs: Inputs, tmp_path: Path) -> None:
     """What the application wrote while it was imported is accepted: content, appearance, disappearance."""
     for name in ("read", "gone.py"):
@@ -367,10 +269,8 @@ def test_a_partial_sweep(inputs: Inputs, tmp_path: Path) -> None:
     assert inputs.sweep({f"{tmp_path}/remote"}) == [f"{tmp_path}/remote/a.py", f"{tmp_path}/remote/b"]
 
 
-def test_hashing_does_not_take_the_change_for_the_baseline(inputs: Inputs, tmp_path: Path) -> None:
+def test_hashing_does_not_take_the_change_for_the_baseline(inputs: Inputs, path: Path) -> None:
     """A file that changed before it was hashed stays a change: the hash belongs to the stamped state or to none."""
-    path = tmp_path / "a.py"
-    path.write_text("1")
     inputs.add_file(str(path))
     path.write_text("2")
     hashed(inputs, path)
@@ -386,37 +286,6 @@ def test_a_linked_file_is_followed(tmp_path: Path) -> None:
     followed_first.add_file(str(tmp_path / "link.py"))
     followed_first.add_file(str(tmp_path / "real.py"))
     assert followed == [str(tmp_path / "link.py")]
-
-
-@pytest.mark.parametrize("newest_first", [False, True])
-def test_of_two_versions_the_old_one_is_remembered(tmp_path: Path, newest_first: bool) -> None:
-    """Two processes read a file late, one before a save and one after it: whoever tells first, it is a change."""
-    module = tmp_path / "late.py"
-    told = []
-    for text in ("VALUE = 0\n", "VALUE = 1\n"):
-        module.write_text(text)
-        there = Inputs()
-        there.add_file(str(module))
-        told.append(there.take_additions())
-    here = Inputs()
-    for additions in reversed(told) if newest_first else told:
-        here.adopt(additions)
-    assert here.sweep() == [str(module)]
-
-
-@pytest.mark.parametrize("newest_first", [False, True])
-def test_of_two_findings_the_old_one_is_remembered(tmp_path: Path, newest_first: bool) -> None:
-    """The same for a look-up that found nothing in one process and something in the other."""
-    told = []
-    for _ in range(2):
-        there = Inputs()
-        there.add_lookup("optional", str(tmp_path))
-        told.append(there.take_additions())
-        (tmp_path / "optional.py").write_text("")
-    here = Inputs()
-    for additions in reversed(told) if newest_first else told:
-        here.adopt(additions)
-    assert here.sweep() == [str(tmp_path / "optional")]
 
 
 def test_what_was_saved_beside_what_the_import_wrote(inputs: Inputs, tmp_path: Path) -> None:
