@@ -1,8 +1,10 @@
 """A scratch application with a module to edit, and clients that follow the redirect of a reload as browsers do."""
 
 import os
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -88,6 +90,29 @@ def until(served: Served, text: str) -> Answer:
     while (answer := ask(served)).status != 200 or text not in answer.text:
         assert time.monotonic() < deadline, (answer, served.output)
     return answer
+
+
+@contextmanager
+def visitors(served: Served, count: int = 2) -> Iterator[set[tuple[int, str]]]:
+    """So many, who ask without a pause; yields what they saw: status and text, redirects left out."""
+    seen: set[tuple[int, str]] = set()
+    over = threading.Event()
+
+    def visit() -> None:
+        while not over.is_set():
+            reply = fetch(served.http)
+            if reply.status != 307:
+                seen.add((reply.status, reply.text))
+
+    threads = [threading.Thread(target=visit) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
 
 
 def generation(served: Served) -> int:

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -113,8 +114,7 @@ def test_an_event_loop_made_at_import(project: Project, runner: Runner, mode: Mo
                 return module.VALUE
             return f"{os.getpid()} {asyncio.run_coroutine_threadsafe(work(), loop).result(10)}"
     """
-    place = project({**FILES, "app.py": app})
-    (place / "app.py").write_text((place / "app.py").read_text() + ANSWER)
+    place = project({**FILES, "app.py": dedent(app) + ANSWER})
     served = runner(place, "app:main", *mode)
     for number in (0, 1):
         edit(place / "module.py", value(number))
@@ -154,8 +154,7 @@ def test_what_is_to_be_done_at_the_end(project: Project, runner: Runner, mode: M
         def answer():
             return module.VALUE
     """
-    place = project({**FILES, "app.py": app})
-    (place / "app.py").write_text((place / "app.py").read_text() + ANSWER)
+    place = project({**FILES, "app.py": dedent(app) + ANSWER})
     served = runner(place, "app:main", *mode)
     awaited("two workers", lambda: len(ready_pids(served)) == 2, live=served)
     first = {f"0 {pid}" for pid in ready_pids(served).values()}

@@ -7,24 +7,23 @@ git is done; meanwhile every answer must be of one commit.
 
 import os
 import subprocess
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from runner.freshness.git import PATIENCE
 from tests.conftest import Project, Runner
-from tests.end_to_end.cases.modes import Mode, in_turn
-from tests.end_to_end.reloading import FILES, agree, ask, check_said_once
-from tests.support.client import fetch
+from tests.end_to_end.cases.modes import BLIND, Mode, in_turn
+from tests.end_to_end.reloading import FILES, agree, ask, check_said_once, visitors
 from tests.support.project import edit
 from tests.support.runner_process import Served
 from tests.support.trouble import report
 
 MANY, VERY_MANY = 300, 2000
+THERE = [("checkout one", "one")]
+THERE_AND_BACK = [*THERE, ("checkout two", "two")]
 SLOW = "m0030.py filter=slow\nm0150.py filter=slow\n"
 MODULE = """
 import importlib
@@ -65,57 +64,38 @@ def versioned(place: Path, *branches: str, count: int = MANY) -> Path:
     return place
 
 
-@contextmanager
-def visitors(served: Served) -> Iterator[set[str]]:
-    """Two of them, who ask without a pause; yields what they saw, redirects left out."""
-    seen: set[str] = set()
-    over = threading.Event()
-
-    def visit() -> None:
-        while not over.is_set():
-            reply = fetch(served.http)
-            if reply.status != 307:
-                seen.add(reply.text if reply.status == 200 else f"{reply.status}")
-
-    threads = [threading.Thread(target=visit) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield seen
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
-
-
 def reloads(served: Served) -> int:
     """How many there were so far."""
     return int(report(served)["counters"]["reloads"])
 
 
-@in_turn()
-def test_a_checkout(project: Project, runner: Runner, mode: Mode) -> None:
-    """300 files: every answer is of one branch, after it of the right one, by one reload or two."""
-    place = repository(project, "one", "two")
-    served = runner(place, "app:main", *mode)
+def check_steps(
+    served: Served, place: Path, first: str, steps: Iterable[tuple[str, str]], tree: Path | None = None
+) -> None:
+    """Let git do each, after which all modules say what stands beside it; now they say *first*.
+
+    All the while every answer is of one state, after each step of the right one, by one reload or two. The work tree is
+    *place*, unless *tree* is.
+    """
+    states = {first}
     with visitors(served) as seen:
-        for branch in ("one", "two"):
+        for step, state in steps:
             before = reloads(served)
-            git(place, "checkout", branch)
-            assert agree(served, place).text == str([branch])
+            git(tree or place, *step.split())
+            states.add(state)
+            assert agree(served, place).text == str([state])
             assert 1 <= reloads(served) - before <= 2
-    assert seen <= {"['one']", "['two']"}
+    assert seen <= {(200, str([state])) for state in states}
 
 
-@in_turn()
-def test_a_slow_checkout(project: Project, runner: Runner, mode: Mode) -> None:
-    """git stops for a while twice in the middle: nobody imports the half tree."""
-    place = repository(project, "one", "two", slow=True)
-    served = runner(place, "app:main", *mode)
-    with visitors(served) as seen:
-        git(place, "checkout", "one")
-        assert agree(served, place).text == "['one']"
-    assert seen <= {"['one']", "['two']"}
+@in_turn("slow, env, steps", [(False, {}, THERE_AND_BACK), (True, {}, THERE), (False, BLIND, THERE)])
+def test_a_checkout(
+    project: Project, runner: Runner, slow: bool, env: dict[str, str], steps: list[tuple[str, str]], mode: Mode
+) -> None:
+    """300 files, all at once or with a stop in the middle of them; where events tell of it, and where files are
+    looked at: nobody imports the half tree."""
+    place = repository(project, "one", "two", slow=slow)
+    check_steps(runner(place, "app:main", *mode, env=env), place, "two", steps)
 
 
 @each_answer
@@ -128,11 +108,7 @@ def test_a_checkout_of_a_library_elsewhere(project: Project, runner: Runner, tmp
     versioned(library, "one", "two")
     place = project({"app.py": f"import sys\nsys.path.append({str(library)!r})\n" + FILES["app.py"]})
     served = runner(place, "app:main", "--on-change", answer)
-    with visitors(served) as seen:
-        for branch in ("one", "two"):
-            git(library, "checkout", branch)
-            assert ask(served).text == str([branch])
-    assert seen <= {"['one']", "['two']"}
+    check_steps(served, place, "two", THERE_AND_BACK, tree=library)
     assert report(served)["notes"] == []
 
 
@@ -158,25 +134,7 @@ def test_a_forgotten_lock_is_waited_for_only_so_long(project: Project, runner: R
 def test_a_large_checkout(project: Project, runner: Runner, mode: Mode) -> None:
     """2,000 files, six times to and fro."""
     place = repository(project, "one", "two", count=VERY_MANY)
-    served = runner(place, "app:main", *mode)
-    with visitors(served) as seen:
-        for branch in ("one", "two") * 3:
-            before = reloads(served)
-            git(place, "checkout", branch)
-            assert agree(served, place).text == str([branch])
-            assert 1 <= reloads(served) - before <= 2
-    assert seen <= {"['one']", "['two']"}
-
-
-@in_turn()
-def test_a_checkout_without_inotify(project: Project, runner: Runner, mode: Mode) -> None:
-    """The same where files are looked at."""
-    place = repository(project, "one", "two")
-    served = runner(place, "app:main", *mode, env={"RUNNER_NO_INOTIFY": "1"})
-    with visitors(served) as seen:
-        git(place, "checkout", "one")
-        assert agree(served, place).text == "['one']"
-    assert seen <= {"['one']", "['two']"}
+    check_steps(runner(place, "app:main", *mode), place, "two", THERE_AND_BACK * 3)
 
 
 @in_turn()
@@ -184,14 +142,8 @@ def test_a_stash(project: Project, runner: Runner, mode: Mode) -> None:
     """An edit of all files is stashed away and popped back: one state or the other, never a mixture."""
     place = repository(project, "one")
     write(place, "edited")
-    served = runner(place, "app:main", *mode)
-    with visitors(served) as seen:
-        for arguments, text in ((["stash"], "one"), (["stash", "pop"], "edited")):
-            before = reloads(served)
-            git(place, *arguments)
-            assert agree(served, place).text == str([text])
-            assert 1 <= reloads(served) - before <= 2
-    assert seen <= {"['one']", "['edited']"}
+    steps = [("stash", "one"), ("stash pop", "edited")]
+    check_steps(runner(place, "app:main", *mode), place, "edited", steps)
 
 
 @in_turn()
@@ -211,7 +163,7 @@ def test_a_rebase(project: Project, runner: Runner, mode: Mode) -> None:
     with visitors(served) as seen:
         git(place, "rebase", "other")
         assert agree(served, place).text == "['step2']"
-    assert seen <= {f"['{name}']" for name in ("base", "step0", "step1", "step2")}
+    assert seen <= {(200, f"['{name}']") for name in ("base", "step0", "step1", "step2")}
     # Each commit is a state of its own that somebody may ask for: back to the base, and one for each step.
     assert reloads(served) - before <= 2 * 4
 

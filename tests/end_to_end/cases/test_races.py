@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +12,8 @@ import pytest
 from tests.conftest import Project, Runner
 from tests.end_to_end.cases import gates
 from tests.end_to_end.cases.gates import held
-from tests.end_to_end.reloading import FILES, agree, ask, value
-from tests.support.client import Conversation, fetch
+from tests.end_to_end.reloading import FILES, agree, ask, value, visitors
+from tests.support.client import Conversation
 from tests.support.project import edit, replace
 from tests.support.runner_process import READY, Served
 
@@ -101,31 +100,15 @@ def test_two_saves_are_never_seen_in_the_wrong_order(
     one's old."""
     place = project({"app.py": ORDERED, "first.py": value(0), "second.py": value(0)})
     served = runner(place, "app:main", *options, env=env)
-    seen: set[tuple[int, int]] = set()
-    over = threading.Event()
-
-    def visit() -> None:
-        while not over.is_set():
-            reply = fetch(served.http)
-            if reply.status != 307:
-                first, second = reply.text.split()
-                seen.add((int(first), int(second)))
-
-    visitors = [threading.Thread(target=visit) for _ in range(2)]
-    for visitor in visitors:
-        visitor.start()
-    try:
+    with visitors(served) as seen:
         for number in range(1, 31):
             edit(place / "first.py", value(number))
             edit(place / "second.py", value(number))
             # Not a wait for something: that saves fall into imports is what is tried.
             time.sleep(0.025)
-    finally:
-        over.set()
-        for visitor in visitors:
-            visitor.join()
     agree(served, place, saves=2)
-    assert all(first >= second for first, second in seen), seen
+    assert {status for status, _ in seen} == {200}, seen
+    assert all(int(first) >= int(second) for first, second in (text.split() for _, text in seen)), seen
 
 
 # ---- case 5: truncated, and written later ----------------------------------------------------------------
