@@ -67,8 +67,8 @@ def check_run(load: Load) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_kept_connections_cost_no_request(mode: Mode) -> None:
-    """4 s of 5 saves each, 40 visitors on 4 routes: nothing refused, reset, cut, late, stale, repeated or lost."""
-    check_run(Load(mode=mode, connections=40, seconds=4, seed=SEED, least=200))
+    """2 s of 5 saves each, 40 visitors on 4 routes: nothing refused, reset, cut, late, stale, repeated or lost."""
+    check_run(Load(mode=mode, connections=40, seconds=2, seed=SEED, least=200))
 
 
 @pytest.mark.stress

@@ -32,8 +32,8 @@ def check(project: Project, runner: Runner, reload: str, threads: tuple[str, ...
 @pytest.mark.parametrize("threads", THREADS, ids=" ".join)
 @pytest.mark.parametrize("reload", ["request", "eager"])
 def test_no_old_answer(project: Project, runner: Runner, reload: str, threads: tuple[str, ...]) -> None:
-    """60 pairs: 0 old answers, 0 failures, 0 connections closed."""
-    check(project, runner, reload, threads, 60)
+    """40 pairs: 0 old answers, 0 failures, 0 connections closed."""
+    check(project, runner, reload, threads, 40)
 
 
 @pytest.mark.stress

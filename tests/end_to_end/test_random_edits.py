@@ -57,8 +57,8 @@ MODES = {
 
 @pytest.mark.parametrize(("options", "env"), MODES.values(), ids=list(MODES))
 def test_random_edits(project: Project, runner: Runner, options: tuple[str, ...], env: dict[str, str]) -> None:
-    """20 of them."""
-    output = check(project, runner, 20, *options, env=env)
+    """Ten of them."""
+    output = check(project, runner, 10, *options, env=env)
     assert ("resumed" in output) is ("0" not in options)
 
 

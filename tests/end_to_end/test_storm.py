@@ -75,7 +75,7 @@ def visit(served: Served, returned: list[float]) -> Visit:
         return Visit(before, len(returned) - 1, reply.status, reply.text, visitor.redirects, seconds)
 
 
-@pytest.mark.parametrize("seconds", [2.0, pytest.param(10.0, marks=pytest.mark.stress)])
+@pytest.mark.parametrize("seconds", [1.0, pytest.param(10.0, marks=pytest.mark.stress)])
 @pytest.mark.parametrize(("mode", "checkpoints"), [("redirect", "6"), ("hold", "6"), ("hold", "0")])
 def test_a_storm_of_saves_and_requests(
     project: Project, runner: Runner, mode: str, checkpoints: str, seconds: float, request: pytest.FixtureRequest
