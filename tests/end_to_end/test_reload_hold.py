@@ -145,10 +145,9 @@ def test_a_generation_that_does_not_answer(project: Project, runner: Runner) -> 
         os.kill(mute, signal.SIGKILL)
 
 
-@pytest.fixture
-def hanging(project: Project, runner: Runner) -> Place:
-    """A run whose newest code never finishes its import, with a short patience."""
-    options = ["--reload", "request", "--on-change", "hold", "--hold-timeout", "1s", "--graceful-timeout", "2s"]
+def hanging(project: Project, runner: Runner, patience: str) -> Place:
+    """A run whose newest code never finishes its import; requests wait for it with that patience."""
+    options = ["--reload", "request", "--on-change", "hold", "--hold-timeout", patience, "--graceful-timeout", "2s"]
     place = start(project, runner, *options)
     assert ask(place.served).text == told(0)
     place.save(NEVER)
@@ -156,14 +155,15 @@ def hanging(project: Project, runner: Runner) -> Place:
 
 
 @pytest.mark.parametrize("fastcgi", [False, True])
-def test_who_waits_too_long_is_told(hanging: Place, fastcgi: bool) -> None:
+def test_who_waits_too_long_is_told(project: Project, runner: Runner, fastcgi: bool) -> None:
     """After --hold-timeout: 503 with Retry-After, never executed, counted; a save of better code recovers."""
-    served = hanging.served
+    place = hanging(project, runner, "300ms")
+    served = place.served
     reply = by_fastcgi(served, "/it") if fastcgi else fetch(served.http, "/it", method="POST", body=b"x")
     assert (reply.status, reply.header("retry-after")) == (503, "1")
-    assert hanging.executed("/it") == 0
-    assert hanging.counter("expired") == 1
-    hanging.save(value(3))
+    assert place.executed("/it") == 0
+    assert place.counter("expired") == 1
+    place.save(value(3))
     assert until(served, told(3)).status == 200
 
 
@@ -215,11 +215,12 @@ def test_more_than_may_wait(
     assert (place.counter("refused"), place.counter("expired")) == (28, 0)
 
 
-def test_a_stop_answers_those_who_wait(hanging: Place) -> None:
+def test_a_stop_answers_those_who_wait(project: Project, runner: Runner) -> None:
     """A service that stops says so to a request that waits for newer code, rather than hanging up."""
-    with Conversation(hanging.served.http) as waiting:
+    served = hanging(project, runner, "60s").served
+    with Conversation(served.http) as waiting:
         waiting.request("GET", "/it")
-        until_true("one waits", lambda: report(hanging.served)["waiting"], live=hanging.served)
-        hanging.served.signal(signal.SIGTERM)
+        until_true("one waits", lambda: report(served)["waiting"], live=served)
+        served.signal(signal.SIGTERM)
         reply = waiting.reply()
     assert (reply.status, reply.header("retry-after")) == (503, "1")
