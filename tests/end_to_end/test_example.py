@@ -6,6 +6,7 @@ It is served from a copy, whose book lies beside its code, where signing writes 
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -16,7 +17,7 @@ from runner.supervisor.control import ask
 from tests.support import apache, nginx
 from tests.support.client import Reply, fetch
 from tests.support.places import Address
-from tests.support.project import edit, replace
+from tests.support.project import edit, replace, restored
 from tests.support.runner_process import ROOT, Served, serve
 from tests.support.sites import Direct, Site, open_site, title
 from tests.support.trouble import until
@@ -36,17 +37,36 @@ class Example(NamedTuple):
     mount: str
 
 
+@pytest.fixture(scope="module")
+def served_below(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[Path, Served]]]:
+    """By mount, a copy of the example that is served there."""
+    with ExitStack() as stack:
+        found = {}
+        for mount in ("/", "/app"):
+            directory = tmp_path_factory.mktemp("example") / "app_example"
+            ignored = shutil.ignore_patterns("*.sqlite3*", "__pycache__")
+            shutil.copytree(ROOT / "app_example", directory, ignore=ignored)
+            served = stack.enter_context(serve(directory, "app:main", "--root-path", mount.rstrip("/")))
+            found[mount] = directory, served
+        yield found
+        for _, served in found.values():
+            served.stop()
+            print(served.output)
+
+
 @pytest.fixture(params=DOORS, ids=title)
-def example(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Example]:
-    """A copy of the example behind each web server and at each mount."""
+def example(
+    request: pytest.FixtureRequest, served_below: dict[str, tuple[Path, Served]]
+) -> Iterator[Example]:
+    """The example behind each web server and at each mount; its code is the same for each test."""
     site: Site = request.param
-    directory = tmp_path / "app_example"
-    shutil.copytree(ROOT / "app_example", directory, ignore=shutil.ignore_patterns("*.sqlite3*", "__pycache__"))
+    directory, served = served_below[site.mount]
     mount = site.mount.rstrip("/")
-    with serve(directory, "app:main", "--root-path", mount) as served, open_site(served, site) as address:
-        yield Example(directory, served, address, mount)
-        served.stop()
-        print(served.output)
+    with open_site(served, site) as address:
+        with restored(directory):
+            yield Example(directory, served, address, mount)
+        with Visitor(address, most=3) as visitor:   # one for each file that was edited
+            assert "<h1>Guest book</h1>" in visitor.ask(f"{mount}/").text
 
 
 def sign(example: Example, visitor: Visitor, name: str) -> Reply:

@@ -5,6 +5,7 @@ at its templates again only if told to (TEMPLATES_AUTO_RELOAD).
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,8 +13,8 @@ import pytest
 
 from tests.support import nginx
 from tests.support.places import Address
-from tests.support.project import edit, project, replace
-from tests.support.runner_process import serve
+from tests.support.project import edit, project, replace, restored
+from tests.support.runner_process import Served, serve
 from tests.support.sites import Direct, Site, open_site, title
 from tests.support.visitor import Visitor
 
@@ -127,6 +128,10 @@ BOTH: list[Site] = [Direct(), nginx.Site(keep_connections=False)]
 ONE: list[Site] = [nginx.Site(keep_connections=False)]
 
 
+MOST = 3
+"""Files that a test edits, at most: so often may a client be redirected when they are as they were again."""
+
+
 class Running(NamedTuple):
     """A project being served, and where it is asked."""
 
@@ -134,26 +139,53 @@ class Running(NamedTuple):
     address: Address
 
 
-@pytest.fixture
-def flask(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]:
+@pytest.fixture(scope="module")
+def flask_served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Served]]:
     """The Flask project."""
-    with serve(project(tmp_path, FLASK), "app:main") as served, open_site(served, request.param) as address:
-        yield Running(tmp_path, address)
+    with served_project(tmp_path_factory.mktemp("flask"), FLASK) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def django_served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Served]]:
+    """The Django project, with its database outside of it."""
+    with served_project(tmp_path_factory.mktemp("django"), DJANGO) as served:
+        yield served
+
+
+@contextmanager
+def served_project(folder: Path, files: dict[str, str]) -> Iterator[tuple[Path, Served]]:
+    """Serve *files* for all tests; each begins with the project as it is here."""
+    directory = project(folder / "project", files)
+    with serve(directory, "app:main", env={"NOTES_DB": str(folder / "notes.sqlite3")}) as served:
+        yield directory, served
         served.stop()
         print(served.output)
 
 
 @pytest.fixture
-def django(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]:
-    """The Django project, with an empty table in a file outside of it."""
-    directory = project(tmp_path / "project", DJANGO)
-    with serve(directory, "app:main", env={"NOTES_DB": str(tmp_path / "notes.sqlite3")}) as served:
-        with open_site(served, request.param) as address:
-            with Visitor(address) as visitor:
-                assert visitor.ask("/create", "POST").status == 200
+def flask(request: pytest.FixtureRequest, flask_served: tuple[Path, Served]) -> Iterator[Running]:
+    """A way to the Flask project."""
+    directory, served = flask_served
+    with open_site(served, request.param) as address:
+        with restored(directory):
             yield Running(directory, address)
-        served.stop()
-        print(served.output)
+        with Visitor(address, most=MOST) as visitor:
+            assert visitor.ask("/shop/page").text == "It costs 1."
+
+
+@pytest.fixture
+def django(request: pytest.FixtureRequest, django_served: tuple[Path, Served]) -> Iterator[Running]:
+    """A way to the Django project, whose table is empty."""
+    directory, served = django_served
+    (directory.parent / "notes.sqlite3").unlink(missing_ok=True)
+    with open_site(served, request.param) as address:
+        with Visitor(address) as visitor:
+            assert visitor.ask("/create", "POST").status == 200
+        with restored(directory):
+            yield Running(directory, address)
+        with Visitor(address, most=MOST) as visitor:
+            assert visitor.ask("/notes").text.startswith('{"greeting": "hello", "notes": ')
 
 
 @pytest.mark.parametrize("flask", BOTH, ids=title, indirect=True)

@@ -1,7 +1,8 @@
 """Scratch applications: written from a literal, then edited as editors and deployments do it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
 
@@ -28,6 +29,16 @@ def replace(path: Path, text: str) -> None:
     beside = path.with_name(f".{path.name}.new")
     beside.write_text(_literal(text), encoding="utf-8")
     os.replace(beside, path)
+
+
+@contextmanager
+def restored(directory: Path) -> Iterator[None]:
+    """Afterwards all modules and pages below *directory* are as they were."""
+    texts = {path: path.read_text(encoding="utf-8") for kind in ("py", "html") for path in directory.rglob(f"*.{kind}")}
+    yield
+    for path, text in texts.items():
+        if path.read_text(encoding="utf-8") != text:
+            replace(path, text)
 
 
 def _literal(text: str) -> str:
