@@ -7,6 +7,7 @@ import hashlib
 from pathlib import Path
 
 from tests.conftest import Project, Runner
+from tests.end_to_end.reloading import ask, until_settled, value
 from tests.support.project import edit
 from tests.support.runner_process import PYTHON, Served
 from tests.support.trouble import report
@@ -24,6 +25,7 @@ def main(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [f"{module.VALUE} {length} {digest.hexdigest()}".encode()]
 """
+FILES = {"app.py": APP, "module.py": value(0)}
 
 
 class Place:
@@ -32,14 +34,22 @@ class Place:
     def __init__(self, directory: Path, served: Served) -> None:
         self.directory = directory
         self.served = served
+        self._log = directory.parent / "executed"
 
     def save(self, text: str) -> None:
         """Change the module."""
         edit(self.directory / "module.py", text)
 
+    def begin_again(self) -> None:
+        """The value is 0 in all workers, as at a start, and nothing has been executed."""
+        self.save(value(0))
+        assert ask(self.served).text == told(0)
+        until_settled(self.served)
+        self._log.unlink()
+
     def executed(self, path: str = "/it") -> int:
         """How often a request for *path* has been executed."""
-        return (self.directory.parent / "executed").read_text().splitlines().count(path)
+        return self._log.read_text().splitlines().count(path)
 
     def counter(self, name: str) -> int:
         """One number of `runner status`."""
@@ -48,7 +58,7 @@ class Place:
 
 def start(project: Project, runner: Runner, *options: str, python: Path = PYTHON) -> Place:
     """A run of it, whose module.py has the value 0."""
-    directory = project({"app.py": APP, "module.py": "VALUE = 0\n"})
+    directory = project(FILES)
     return Place(directory, runner(directory, "app:main", *options, python=python))
 
 

@@ -16,6 +16,7 @@ from tests.support.client import FastCGI, Reply, fetch, parameters
 from tests.support.process import PATIENCE
 from tests.support.runner_process import PYTHON, Served
 from tests.support.trouble import report
+from tests.support.trouble import until as awaited
 
 APP = """
 import module
@@ -113,6 +114,17 @@ def visitors(served: Served, count: int = 2) -> Iterator[set[tuple[int, str]]]:
         over.set()
         for thread in threads:
             thread.join()
+
+
+def until_settled(served: Served, workers: int = 2) -> None:
+    """Until so many accept, all of the newest generation, and no older one is left that could take a request."""
+
+    def settled() -> bool:
+        told = report(served)
+        new = [each["generation"] == told["generation"] and each["state"] != "starting" for each in told["workers"]]
+        return new == [True] * workers
+
+    awaited("only the newest code answers", settled, live=served)
 
 
 def generation(served: Served) -> int:
