@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 from tests.conftest import Project, Runner
-from tests.end_to_end.cases.modes import REQUEST, Mode, each_eye, in_turn
+from tests.end_to_end.cases.modes import EAGER, REQUEST, Mode, each_eye, in_turn
 from tests.end_to_end.reloading import agree, ask, save, value
 from tests.support.client import Conversation, fetch
 from tests.support.project import edit, replace
@@ -58,9 +58,12 @@ def test_changed_alone_before_the_first_import(project: Project, runner: Runner,
     assert report(served)["generation"] == 1
 
 
-@in_turn()
+@in_turn(modes=EAGER)
 def test_a_call_that_is_under_way_when_both_are_saved(project: Project, runner: Runner, mode: Mode) -> None:
-    """A call that began before the save may mix, since what it imports now is new; the next one never does."""
+    """A call that began before the save may mix, since what it imports now is new; the next one never does.
+
+    With one worker, which is busy, nobody but its generation can notice the save: `request` would wait for the call.
+    """
     place = project(FILES)
     served = runner(place, "app:main", *mode, "--workers", "1")
     with Conversation(served.http) as conversation:
