@@ -17,6 +17,7 @@ import pytest
 from tests.conftest import Project, Runner
 from tests.end_to_end.cases.modes import Mode, in_turn
 from tests.end_to_end.reloading import FILES, agree, ask, until, value
+from tests.support.process import PATIENCE
 from tests.support.project import edit
 from tests.support.runner_process import Served
 from tests.support.trouble import at_work, ready_pids, report
@@ -197,10 +198,12 @@ def test_a_fork_at_import(project: Project, runner: Runner, kind: str, mode: Mod
     # Supervisor's children: the generation; its: two workers. A child that stays is the application's own affair.
     most = 4 if kind == "the child stays" else 3
     awaited("nobody is left", lambda: at_work(served) == most, live=served)
-    if kind == "the child stays":
-        # Else the end of the run would be waited for in vain.
-        os.kill(int((place.parent / "child").read_text()), signal.SIGKILL)
-        awaited("the child is gone", lambda: at_work(served) == 3, live=served)
+    try:
+        served.process.terminate()
+        assert served.process.wait(PATIENCE) == 0, "whoever stays holds nobody up"
+    finally:
+        if kind == "the child stays":
+            os.kill(int((place.parent / "child").read_text()), signal.SIGKILL)
 
 
 @in_turn()
