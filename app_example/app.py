@@ -84,11 +84,12 @@ def wait(request: Request, urls: MapAdapter) -> WSGIApplication:
 
 async def _watch(respond: Respond) -> None:
     try:
-        before = guestbook.latest(1)
+        before = guestbook.last()
         for _ in range(200):
             await asyncio.sleep(0.1)
-            if (now := guestbook.latest(1)) != before:
-                text = f"{now[0].name}: {now[0].message}\n"
+            if guestbook.last() != before:
+                entry = guestbook.latest(1)[0]
+                text = f"{entry.name}: {entry.message}\n"
                 respond("200 OK", [("Content-Type", "text/plain; charset=utf-8")], text.encode())
                 return
         respond("204 No Content", [], b"")

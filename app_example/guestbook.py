@@ -43,6 +43,12 @@ def latest(count: int) -> list[Entry]:
     return [Entry(*row) for row in rows]
 
 
+def last() -> int:
+    """Return the number of the newest entry, 0 if there is none."""
+    number: int = _book().execute("SELECT COALESCE(MAX(id), 0) FROM entry").fetchone()[0]
+    return number
+
+
 def everything() -> Iterator[Entry]:
     """Yield every entry, the oldest first."""
     for row in _book().execute("SELECT name, message, signed_at FROM entry ORDER BY id"):

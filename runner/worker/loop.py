@@ -146,8 +146,9 @@ class _Worker:
         clocks: list[Clock] = []
         if settings.timeout:
             clocks.append(Timer(settings.timeout, self._note_deadline))
-            # To the descriptor: sys.stderr may be something of the application's that has none.
-            faulthandler.register(messages.DUMP_SIGNAL, file=2, all_threads=True)
+            # To the descriptor: sys.stderr may be something of the application's that has none. Not of the watchdog's
+            # thread: it may be running, and who is looked at without the interpreter lock must stand still.
+            faulthandler.register(messages.DUMP_SIGNAL, file=2, all_threads=settings.threads > 1)
         scopes = self._scopes = RequestScopes(self.log, most=settings.max_open, waits=settings.threads > 1)
         host = Host(
             task.application, self.log, threads=settings.threads, debug=settings.debug, clocks=clocks, guards=[scopes]

@@ -126,10 +126,14 @@ def _change(file: Path, before: str, after: str) -> None:
 
 def test_waiting_for_the_next_entry(example: Example) -> None:
     """Nobody is occupied by it: as many as like wait, while others read and sign."""
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(8) as pool, Visitor(example.address) as visitor:
         waiting = [pool.submit(fetch, example.address, f"{example.mount}/next") for _ in range(8)]
         until("all of them wait", lambda: books(example) == 8)
-        with Visitor(example.address) as visitor:
-            assert sign(example, visitor, "Ada").status == 303
-        assert {done.result().text for done in waiting} == {"Ada: Ada was here\n"}
+
+        def told() -> bool:
+            assert sign(example, visitor, "Zoe").status == 303
+            return all(done.done() for done in waiting)
+
+        until("all are told", told)
+        assert {done.result().text for done in waiting} == {"Zoe: Zoe was here\n"}
     until("all is closed", lambda: not books(example))
