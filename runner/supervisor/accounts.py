@@ -15,7 +15,7 @@ from typing import Any
 from runner.process.messages import Account, Accounted
 from runner.supervisor.members import Hand
 
-PATIENCE = 1.0
+PATIENCE = 2.0
 """Seconds that a worker has to answer."""
 
 
