@@ -107,8 +107,17 @@ def descendants(pid: int) -> set[int]:
 
 
 def at_work(served: Served) -> int:
-    """How many processes are below the supervisor, without the two of each checkpoint: who waits, and its copy."""
-    return len(descendants(served.pid)) - 2 * len(report(served)["checkpoints"])
+    """How many processes are below the supervisor, without those that only wait, as their titles say."""
+    waiting = ("runner: checkpoint", "runner: zygote")
+    return sum(not title_of(pid).startswith(waiting) for pid in descendants(served.pid))
+
+
+def title_of(pid: int) -> str:
+    """What ps(1) shows; "" if the process is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def stat_of(pid: int) -> tuple[str, int] | None:
