@@ -15,6 +15,7 @@ from tests.support.process import PATIENCE
 from tests.support.project import edit
 from tests.support.runner_process import READY, environment
 from tests.support.trouble import alive, descendants, report
+from tests.support.trouble import until as awaited
 
 APP = """
 import shop.slow as module
@@ -81,7 +82,7 @@ def test_the_end_does_not_wait_for_an_import(project: Project, runner: Runner, h
         case name:
             served.signal(signal.Signals[name])
     assert served.wait() == 0
-    assert not alive(below)
+    awaited("nobody is left", lambda: not alive(below))
 
 
 def test_who_can_answer_goes_on_meanwhile(project: Project, runner: Runner, tmp_path: Path) -> None:
