@@ -289,13 +289,11 @@ def test_recycling_behind_a_web_server(
     """Workers come and go under POSTs, each with a token of its own: none fails, is executed twice, or is lost."""
     (probe, turn), turns = recycling, 0
     before, moved = len(probe.executed()), probe.status()["counters"]["moved"]
-    deadline = time.monotonic() + PATIENCE
     with ExitStack() as stack:
         plan = Plan((route(probe.served, way, ROUTES[way], stack),), VISITORS, seed=1, pause=0.01)
         with CrowdProcess(plan) as crowd:
             crowd.wait_for(1, PATIENCE)
-            while turns < TURNS or crowd.requests < requests or probe.status()["counters"]["moved"] == moved:
-                assert time.monotonic() < deadline or crowd.requests < requests, "no connection is ever moved"
+            while turns < TURNS or crowd.requests < requests:
                 turn(probe)
                 turns += 1
         moved = probe.status()["counters"]["moved"] - moved
@@ -303,4 +301,5 @@ def test_recycling_behind_a_web_server(
     print(f"{way}: {turns} turns, {outcome.answers} of {outcome.requests} answered, {moved} moved")
     assert outcome.faults == (), "\n".join(map(str, outcome.faults))
     assert sum(record.method == "POST" for record in crowd.records) > VISITORS
-    assert moved > 0
+    # Where one of two workers stays all the time it may have all the connections.
+    assert moved > 0 or turn is fewer_and_more
