@@ -14,7 +14,7 @@ Law: only the words; what they do is host/later.py. Start at delayed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NoReturn, Protocol, overload
+from typing import Protocol, overload
 
 from runner.errors import LocalProtocolError
 
@@ -66,9 +66,6 @@ class Delayed:
         self.timeout = timeout
 
     def __iter__(self) -> Iterator[bytes]:
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
         raise LocalProtocolError(
             "a delayed answer must come to the runner as it was returned; some middleware took it for a body"
         )

@@ -137,7 +137,6 @@ class SharedCheck:
             self._tell(tuple(changed))
         return bool(changed)
 
-
     def _rumour(self) -> bool:
         """A name has come or gone that may concern somebody.
 

@@ -144,8 +144,6 @@ class Watch:
         for item in additions.items:
             self._noise.end(os.path.dirname(item.path) if isinstance(item, File) else item.directory)
         self.inputs.adopt(additions)
-        files = {item.path for item in additions.items if isinstance(item, File)}
-        self._coverage.watch_inodes({path: seen for path, seen in self.inputs.files.items() if path in files})
         self.doubt()
 
     def doubt(self) -> None:

@@ -19,13 +19,13 @@ from contextvars import Context
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from runner.errors import LocalProtocolError
+from runner.host.turns import ask
 from runner.request import Answer, Exchange
 from runner.streaming import Delayed, Headers
-from runner.wire.headers import parse_status
+from runner.wire.headers import NO_BUFFERING, parse_status
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
-NO_BUFFERING = ("X-Accel-Buffering", "no")
 
 
 class Ending(Protocol):
@@ -93,16 +93,7 @@ class Later:
         """Have *call* made on the loop's thread; what it returns or raises."""
         if self.here():
             return call(*args, **options)
-        answer: Future[Result] = Future()
-
-        def make() -> None:
-            try:
-                answer.set_result(call(*args, **options))
-            except BaseException as error:
-                answer.set_exception(error)
-
-        self._loop.call_soon_threadsafe(make)
-        return answer.result()
+        return ask(self._loop, lambda: call(*args, **options)).result()
 
     def here(self) -> bool:
         """This is the loop's thread."""

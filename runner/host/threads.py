@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from runner.host.turns import ask
 from runner.host.wsgi import Host
 from runner.request import Answer, Exchange, Request
 
@@ -85,22 +86,22 @@ class ThreadExchange:
 
     def send(self, data: bytes) -> bool:
         """Returns when there is room for more."""
-        room = self._ask(lambda: self._send(data)).result()
+        room = ask(self._loop, lambda: self._send(data)).result()
         if room is not None:
             room.result()
         return True
 
     def finish(self, data: bytes = b"") -> None:
         """See runner.request.Exchange."""
-        self._ask(lambda: self._exchange.finish(data)).result()
+        ask(self._loop, lambda: self._exchange.finish(data)).result()
 
     def answer(self, answer: Answer) -> None:
         """See runner.request.Exchange."""
-        self._ask(lambda: self._exchange.answer(answer)).result()
+        ask(self._loop, lambda: self._exchange.answer(answer)).result()
 
     def fail(self) -> None:
         """See runner.request.Exchange."""
-        self._ask(self._exchange.fail).result()
+        ask(self._loop, self._exchange.fail).result()
 
     def flush(self, timeout: float) -> None:
         """`send` has waited already."""
@@ -115,16 +116,3 @@ class ThreadExchange:
         room: Future[None] = Future()
         self._exchange.resume = lambda: room.set_result(None)
         return room
-
-    def _ask(self, call: Callable[[], Result]) -> Future[Result]:
-        """Have *call* made on the loop's thread."""
-        answer: Future[Result] = Future()
-
-        def make() -> None:
-            try:
-                answer.set_result(call())
-            except BaseException as error:
-                answer.set_exception(error)
-
-        self._loop.call_soon_threadsafe(make)
-        return answer

@@ -3,8 +3,8 @@
     take   one that is idle and was opened with the same options; or leave to open a new one; or wait in a queue
     give   it back: the first in the queue has it if it suits; else it is closed, and he may open one of his own
 
-Laws: never more than *limit* are open or being opened; who came first is served first; a thread waits, a task awaits,
-and a call that would keep everybody from giving back is refused at once (PoolFull). A copy of the process after a fork
+Laws: never more than *limit* are open or being opened; who came first is served first; a thread waits, and a call that
+would keep everybody from giving back is refused at once (PoolFull). A copy of the process after a fork
 begins with an empty pool: what its parent has opened is its parent's. Start at Pool.take.
 """
 

@@ -91,7 +91,7 @@ class _RequestScope(Scope):
         """See Scope. The answer does not suffer from it."""
         request = self._exchange.request
         subject = f"{held.name}, opened at {held.place} for {escape(request.method)} {escape(request.path)}"
-        self._log.error(f"could not close {subject}\n{''.join(format_exception(error))}")
+        _tell_open(self._log, subject, error)
 
     def left(self) -> bool:
         """See Scope."""
@@ -161,7 +161,7 @@ class RequestScopes:
                     if recipe.close is not None:
                         recipe.close(resource)
                 except BaseException as error:
-                    self._log.error(f"could not close {recipe.name}\n{''.join(format_exception(error))}")
+                    _tell_open(self._log, recipe.name, error)
 
     def report(self) -> list[list[Any]]:
         """What is open at this moment: resource, place, seconds, and the request that has opened it."""
@@ -170,3 +170,7 @@ class RequestScopes:
             [held.name, held.place, round(now - held.since, 3), f"{request.method} {request.path}"]
             for request, made in list(self._open.items()) for held in made.all()
         ]  # fmt: skip
+
+
+def _tell_open(log: Log, what: str, error: BaseException) -> None:
+    log.error(f"could not close {what}\n{''.join(format_exception(error))}")

@@ -26,7 +26,7 @@ _DROPPED = HOP_BY_HOP | {"status"}
 """Status is how CGI says the first line (RFC 3875 section 6.3.3); PEP 3333 keeps applications from it."""
 _SPECIAL = _DROPPED | {"content-length", "content-type", "date", "x-accel-buffering"}
 
-UNBUFFERED = "X-Accel-Buffering: no\r\n"
+NO_BUFFERING = ("X-Accel-Buffering", "no")
 """Keeps nginx from collecting the events of an event stream (HTML, section 9.2), each of use only when it arrives."""
 
 
@@ -81,7 +81,7 @@ def serialize_headers(headers: list[tuple[str, str]]) -> Block:
             raise LocalProtocolError(_refusal(f"{name}: {value}"))
         lines.append(f"{name}: {value}\r\n")
     if is_stream and not is_told:
-        lines.append(UNBUFFERED)
+        lines.append(f"{NO_BUFFERING[0]}: {NO_BUFFERING[1]}\r\n")
     return Block("".join(lines), length, has_date)
 
 

@@ -25,7 +25,7 @@ class Inbox:
     """*wake* has `receive` called on the loop's thread; it is called from the watchdog's. So is *account*."""
 
     def __init__(
-        self, channel: Channel, wake: Callable[[], object], account: Callable[[Account], object] = lambda asked: None
+        self, channel: Channel, wake: Callable[[], object], account: Callable[[Account], object]
     ) -> None:
         self._channel = channel
         self._wake = wake

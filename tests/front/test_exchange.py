@@ -10,6 +10,7 @@ import pytest
 from runner.errors import LocalProtocolError
 from runner.front.exchange import CLIENT_CLOSED, BaseExchange
 from runner.front.fastcgi import FastCGIExchange
+from runner.front.machine import NOBODY
 from runner.request import Answer, Exchange, Request
 from runner.wire.headers import Block
 from tests.front.rig import FakeService, Outcome, Rig, get
@@ -33,34 +34,9 @@ class Plain(BaseExchange):
         self.connection.close(linger=False)
 
 
-class Machine:
-    """Nobody is interested in what the connection tells. See runner.front.connection.Machine."""
-
-    def received(self, data: bytes) -> None:
-        """Nothing."""
-
-    def ended(self) -> None:
-        """Nothing."""
-
-    def drained(self) -> None:
-        """Nothing."""
-
-    def overdue(self) -> None:
-        """Nothing."""
-
-    def lost(self) -> None:
-        """Nothing."""
-
-    def rest(self) -> None:
-        """Nothing."""
-
-    def unread(self) -> None:
-        """Nothing."""
-
-
 def exchange(rig: Rig, method: str = "GET") -> Plain:
     """An exchange on the connection of *rig*."""
-    rig.connection.machine = Machine()
+    rig.connection.machine = NOBODY
     request = Request({"REQUEST_METHOD": method, "SCRIPT_NAME": "", "PATH_INFO": "/"}, "http", 0.0)
     return Plain(rig.connection, request, rig.service)
 
