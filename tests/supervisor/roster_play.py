@@ -56,6 +56,13 @@ class Play:
         self.settle()
         return self.newest
 
+    def superseded(self) -> None:
+        """The first generation is live, stale since then, and the second one has just been imported."""
+        self.live()
+        self.roster.note_stale(1)
+        self.go()
+        self.roster.note_loaded(2, solo=False)
+
     def settle(self) -> None:
         """Whoever is forked becomes ready, whoever is asked to leave goes, until all is calm."""
         for _ in range(10):

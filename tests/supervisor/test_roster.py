@@ -558,10 +558,7 @@ def test_a_stale_generation_has_fewer_workers_if_people_wish() -> None:
 def test_the_first_of_a_newer_generation_comes_up_alone() -> None:
     """Those who wait are answered sooner; but if it does not come the others do not wait for it for long."""
     play = Play(wanted=3)
-    play.live()
-    play.roster.note_stale(1)
-    play.go()
-    play.roster.note_loaded(2, solo=False)
+    play.superseded()
     assert play.go() == [ForkWorker(2, 0, solo=False)]
     assert play.go(later=ALONE / 2) == []
     assert play.roster.next_deadline(play.now) == play.now + ALONE / 2
@@ -571,10 +568,7 @@ def test_the_first_of_a_newer_generation_comes_up_alone() -> None:
 def test_the_first_one_dies() -> None:
     """Then another one is the first."""
     play = Play()
-    play.live()
-    play.roster.note_stale(1)
-    play.go()
-    play.roster.note_loaded(2, solo=False)
+    play.superseded()
     play.go()
     play.roster.note_worker_gone(play.workers(2)[0], play.now)
     assert play.go() == [ForkWorker(2, 0, solo=False)]
