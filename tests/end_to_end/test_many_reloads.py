@@ -17,7 +17,7 @@ from tests.support.client import FastCGI, fetch, parameters
 from tests.support.memory import resident
 from tests.support.project import edit
 from tests.support.runner_process import Served
-from tests.support.trouble import SOURCE, report, until
+from tests.support.trouble import SOURCE, report, until, waiting
 
 WORKERS = 2
 ROOM = 2 << 20
@@ -48,10 +48,20 @@ def reload(served: Served, file: Path, version: int) -> None:
 
 
 def counted(served: Served) -> Census:
-    """What there is, but for the checkpoints: how many of them there are is a matter of moments."""
-    before = report(served)["checkpoints"]
-    found = census(served.pid)
-    return found.without(len(before)) if report(served)["checkpoints"] == before else counted(served)
+    """What there is, but for the checkpoints: how many of them there are is a matter of moments.
+
+    Counted while each of them has its copy, which comes when there is time for it, and nobody else waits.
+    """
+    found: list[Census] = []
+
+    def steady() -> bool:
+        before, whole = report(served)["checkpoints"], waiting(served)
+        seen = census(served.pid)
+        found.append(seen.without(len(before)))
+        return report(served)["checkpoints"] == before and whole == waiting(served) == 2 * len(before)
+
+    until("each checkpoint has its copy", steady, live=served)
+    return found[-1]
 
 
 def settled(served: Served) -> Census:

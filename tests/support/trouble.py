@@ -108,8 +108,18 @@ def descendants(pid: int) -> set[int]:
 
 def at_work(served: Served) -> int:
     """How many processes are below the supervisor, without those that only wait, as their titles say."""
-    waiting = ("runner: checkpoint", "runner: zygote")
-    return sum(not title_of(pid).startswith(waiting) for pid in descendants(served.pid))
+    below = descendants(served.pid)
+    return len(below) - sum(waits(pid) for pid in below)
+
+
+def waiting(served: Served) -> int:
+    """How many only wait: of each checkpoint who goes on, and its copy."""
+    return sum(waits(pid) for pid in descendants(served.pid))
+
+
+def waits(pid: int) -> bool:
+    """It says so."""
+    return title_of(pid).startswith(("runner: checkpoint", "runner: zygote"))
 
 
 def title_of(pid: int) -> str:
