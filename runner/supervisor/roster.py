@@ -245,10 +245,14 @@ class Roster(Book):
         return orders + [self._retire(w, now) for w in extra]
 
     def _together(self, number: int, now: float, *, first: bool = False) -> float:
-        """When more than one worker of this generation may come up; *first*: after the order for the first one."""
+        """When more than one worker of this generation may come up; *first*: after the order for the first one.
+
+        Who saves again and again would have the first slot replaced each time, and the others never: they are only kept
+        waiting while all that they replace are of one generation.
+        """
         workers = [w for w in self.workers.values() if not w.leaving]
         own = [w for w in workers if w.generation == number]
-        if len(own) == len(workers) or any(w.ready for w in own):
+        if len({w.generation for w in workers} - {number}) != 1 or any(w.ready for w in own):
             return 0.0
         return own[0].since + ALONE if own else now + ALONE if first else 0.0
 

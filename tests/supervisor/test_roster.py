@@ -565,6 +565,18 @@ def test_the_first_of_a_newer_generation_comes_up_alone() -> None:
     assert play.go(later=ALONE / 2) == [ForkWorker(2, 1, solo=False), ForkWorker(2, 2, solo=False)]
 
 
+def test_no_slot_is_left_behind() -> None:
+    """By saves that follow each other sooner than a second worker can come up."""
+    play = Play()
+    play.superseded()
+    play.go()
+    play.roster.note_ready(play.workers(2)[0])
+    play.roster.note_stale(2)
+    play.go()
+    play.roster.note_loaded(3, solo=False)
+    assert play.go() == [ForkWorker(3, 0, solo=False), ForkWorker(3, 1, solo=False)]
+
+
 def test_the_first_one_dies() -> None:
     """Then another one is the first."""
     play = Play()

@@ -120,9 +120,11 @@ class Way(RuleBasedStateMachine):
                 nobody = all(each.key in item.unable for each in able)
                 assert self.stopping or (item.refused and (item.unable or not item.asked())) or nobody
                 self.left.append(order.item)
+        # What could not be sent has filled the window until that was known.
+        sent = {key: len(items) + sum(order.key == key for order in unsent) for key, items in self.unread.items()}
         for item in self.waiting:
             willing = [key for key in self.takers if key not in item.unable]
-            if not willing or any(len(self.unread[key]) < WINDOW for key in willing):
+            if not willing or any(sent[key] < WINDOW for key in willing):
                 assert not item.refused
                 assert not item.parcel.held or self.now < item.parcel.held + PATIENCE
         self.transit.note_unsent(unsent)
