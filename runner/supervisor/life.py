@@ -31,6 +31,8 @@ ALONE = 0.5
 newer code is answered sooner by one than by all of them coming up together."""
 FINISHING = 4
 """Generations that may be finishing answers at the same time, beside the newest one."""
+HURRY = 1.0
+"""Seconds that the oldest beyond these are given: long answers are cut, and who is about to leave anyway is not."""
 
 
 class Phase(Enum):
@@ -114,7 +116,10 @@ class Generation:
 
 @dataclass
 class Worker:
-    """One worker. *key* is its number since the start; *leaving*: asked to retire or doing so by itself."""
+    """One worker. *key* is its number since the start; *leaving*: asked to retire or doing so by itself.
+
+    *hurried*: it has less time than the grace, because too many generations are finishing answers.
+    """
 
     key: int
     slot: int
@@ -123,6 +128,7 @@ class Worker:
     ready: bool = False
     leaving: bool = False
     told: bool = False
+    hurried: bool = False
     killed: bool = False
     deadline: float = 0.0
 

@@ -13,7 +13,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from runner.supervisor.book import SERVING, Book
-from runner.supervisor.life import ALONE, FINISHING, LIFE, PATIENT, SLOW, Backoff, Fact, Generation, Phase, Worker
+from runner.supervisor.life import (
+    ALONE,
+    FINISHING,
+    HURRY,
+    LIFE,
+    PATIENT,
+    SLOW,
+    Backoff,
+    Fact,
+    Generation,
+    Phase,
+    Worker,
+)
 from runner.supervisor.orders import (
     Explain,
     Finish,
@@ -230,7 +242,7 @@ class Roster(Book):
         # Those of a generation that died serve on; a page is not better.
         if current is None or (current.subject and any(w.generation != current.number for w in self._ready())):
             return []
-        orders: list[Order] = [*self._decide_crowd(current.number)]
+        orders: list[Order] = []
         together = self._together(current.number, now)
         for slot in range(self.wanted):
             backoff = self.slots.get(slot)
@@ -242,7 +254,13 @@ class Roster(Book):
             if any(w.generation == current.number and w.ready for w in here):
                 orders += [self._retire(w, now) for w in here if w.generation != current.number]
         extra = [w for w in self.workers.values() if w.slot >= self.wanted and not w.leaving]
-        return orders + [self._retire(w, now) for w in extra]
+        orders += [self._retire(w, now) for w in extra]
+        # Who saves again and again while answers are long must not fill the memory with generations. Who does not leave
+        # yet does not count: he waits for his successor, and there is one of his kind for each slot.
+        for worker in self.finishing(current.number, FINISHING):
+            if now + HURRY < worker.deadline:
+                worker.deadline, worker.hurried = now + HURRY, True
+        return orders
 
     def _together(self, number: int, now: float, *, first: bool = False) -> float:
         """When more than one worker of this generation may come up; *first*: after the order for the first one.
@@ -256,15 +274,6 @@ class Roster(Book):
             return 0.0
         return own[0].since + ALONE if own else now + ALONE if first else 0.0
 
-    def _decide_crowd(self, current: int) -> list[Order]:
-        """Who saves again and again while answers are long must not fill the memory with generations."""
-        others = sorted({w.generation for w in self.workers.values() if not w.killed} - {current})
-        crowd = [w for w in self.workers.values() if w.generation in others[:-FINISHING] and not w.killed]
-        for worker in crowd:
-            worker.killed = worker.leaving = True
-        reason = f"{FINISHING} younger generations that are no longer the newest one have workers, too"
-        return [KillWorker(worker.key, reason) for worker in crowd]
-
     def _decide_leave(self, now: float) -> list[Order]:
         orders: list[Order] = []
         for generation in self.generations.values():
@@ -276,7 +285,9 @@ class Roster(Book):
         for worker in self.workers.values():
             if worker.deadline and now >= worker.deadline and not worker.killed:
                 worker.killed = True
-                orders.append(KillWorker(worker.key, f"still busy {self.grace:g} s after it was asked to retire"))
+                late = f"still busy {self.grace:g} s after it was asked to retire"
+                crowd = f"{FINISHING} younger generations that are no longer the newest one have workers, too"
+                orders.append(KillWorker(worker.key, crowd if worker.hurried else late))
         return orders
 
     def _decide_end(self, now: float) -> list[Order]:

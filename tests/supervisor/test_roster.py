@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.supervisor.life import ALONE, FINISHING, PATIENT, SLOW, Phase
+from runner.supervisor.life import ALONE, FINISHING, HURRY, PATIENT, SLOW, Phase
 from runner.supervisor.orders import (
     Explain,
     Finish,
@@ -518,21 +518,49 @@ def test_a_stale_generation_s_crashing_worker_has_its_waits() -> None:
     assert forks == 2
 
 
-def test_too_many_generations_that_finish_answers_lose_the_oldest() -> None:
-    """Four beside the newest one; its workers are killed, once, and with the reason."""
-    play = Play(wanted=1)
+def crowd(play: Play, generations: int) -> list[int]:
+    """One worker of each of so many generations that finishes answers, and the newest one's; their keys."""
     play.live()
-    old = [play.workers(1)[0]]
-    for number in range(2, 8):
+    keys = [play.workers(1)[0]]
+    for number in range(2, generations + 2):
         play.roster.note_stale(number - 1)
         play.go()
         play.roster.note_loaded(number, solo=False)
         play.go()
-        old.append(play.workers(number)[0])
-        killed = [order.key for order in play.given(KillWorker) if isinstance(order, KillWorker)]
-        assert killed == ([old[number - 2 - FINISHING]] if number - 1 > FINISHING else [])
-        play.roster.note_ready(old[-1])
-        assert play.go() == [RetireWorker(old[-2])]
+        keys.append(play.workers(number)[0])
+        play.roster.note_ready(keys[-1])
+        assert play.go() == [RetireWorker(keys[-2])]
+    return keys
+
+
+def test_too_many_generations_that_finish_answers_lose_the_oldest() -> None:
+    """Four may, beside the newest one; the workers of older ones are soon killed, once, and with the reason."""
+    play = Play(wanted=1)
+    keys = crowd(play, FINISHING + 2)
+    assert play.roster.next_deadline(play.now) == play.now + HURRY
+    reason = "4 younger generations that are no longer the newest one have workers, too"
+    assert play.go(later=HURRY) == [KillWorker(key, reason) for key in keys[:2]]
+    assert play.go(later=HURRY) == []
+
+
+def test_who_leaves_soon_is_not_one_too_many() -> None:
+    """Saves that follow each other fast cut no answer that is about to end."""
+    play = Play(wanted=1)
+    keys = crowd(play, FINISHING + 1)
+    play.roster.note_worker_gone(keys[0], play.now + HURRY / 2)
+    assert play.go(later=HURRY) == [RetireGeneration(1)]
+
+
+def test_who_waits_for_a_successor_is_not_one_too_many() -> None:
+    """However many saves there are before that one is ready: connections come to it, and nobody else has them."""
+    play = Play(wanted=1)
+    play.live()
+    for number in range(2, FINISHING + 4):
+        play.roster.note_stale(number - 1)
+        play.go()
+        play.roster.note_loaded(number, solo=False)
+        play.go(later=HURRY)
+        assert not play.given(KillWorker)
 
 
 def test_without_a_newer_one_nobody_is_too_many() -> None:

@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from runner.supervisor import orders
 from runner.supervisor.book import SERVING
-from runner.supervisor.life import ALONE, FINISHING, Generation, Phase, Worker
+from runner.supervisor.life import ALONE, FINISHING, HURRY, Generation, Phase, Worker
 from tests.supervisor.roster_play import Play
 
 
@@ -181,11 +181,13 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def few_finish_answers(self) -> None:
-        """Beside the newest generation that answers."""
+        """Beside the newest generation that answers; who is one too many has little time."""
         current = self.play.roster.current()
         if current is not None:
-            busy = {w.generation for w in self.play.roster.workers.values() if not w.killed}
+            workers = [w for w in self.play.roster.workers.values() if w.leaving and not w.killed]
+            busy = {w.generation for w in workers if not w.hurried}
             assert len(busy - {current.number}) <= FINISHING
+            assert all(w.deadline <= self.play.now + HURRY for w in workers if w.hurried)
 
     @invariant()
     def nothing_waits_without_a_deadline(self) -> None:
