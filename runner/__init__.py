@@ -1,7 +1,7 @@
 """The map of the house. Imports nothing, because it runs in every process.
 
     cli          what a person types -> one call
-    settings     every knob, written once (values: how amounts and names are written)
+    settings     every knob, written once (values, addresses: how people write them)
     status       what a run is doing, as text
     errors       every error, and what it means
     request      what a front gives a host, and what comes back
@@ -15,7 +15,7 @@
 
     freshness/   is the code in memory the code on disk?
     front/       faces the web server: FastCGI, HTTP
-    host/        faces the application: WSGI
+    host/        faces the application: WSGI, ASGI
     resources/   what a request opens is closed with it
     wire/        bytes <-> events: no socket, no clock, no thread
 

@@ -5,7 +5,7 @@
     ├── BootError                the machine refuses: address in use, no permission; exit code 3
     ├── ProtocolError            the other side of a socket, or the application, broke its contract
     │   ├── RemoteProtocolError  the peer did; knows the HTTP status it deserves
-    │   └── LocalProtocolError   the application did (PEP 3333); the answer is a 500
+    │   └── LocalProtocolError   the application did (PEP 3333, ASGI); the answer is a 500
     ├── ClientGone               the request ended before it was whole; what `wsgi.input` raises
     ├── NoRequest                asked about the present request where there is none
     └── ResourceError            of runner.resources, all of them the application's to handle
@@ -52,7 +52,7 @@ class RemoteProtocolError(ProtocolError):
 
 
 class LocalProtocolError(ProtocolError):
-    """The application broke PEP 3333: a bad header, no start_response, str for bytes, too many bytes."""
+    """The application broke PEP 3333 or ASGI: a bad header, no start, str for bytes, too many bytes."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, status=500)

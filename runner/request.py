@@ -45,12 +45,16 @@ class Request:
     began       monotonic seconds at which the head was complete, in whichever process it was read first
     upgrade     the client asked for another protocol
     internal    made by the runner itself for a part of a greater request: there is no client to follow a redirect
-    environ     what a WSGI application was called with; None before
+    environ     what a WSGI application was called with, or None
+    scope       what an ASGI application was called with, or None
     over        its answer is finished
     keeper      where what it opens is kept until its end (runner.resources); None: nothing may be opened
     """
 
-    __slots__ = ("_id", "began", "body", "environ", "internal", "keeper", "over", "scheme", "upgrade", "variables")
+    __slots__ = (
+        "_id", "began", "body", "environ", "internal", "keeper", "over", "scheme", "scope", "upgrade",
+        "variables",
+    )  # fmt: skip
 
     def __init__(self, variables: dict[str, str], scheme: str, began: float, *, internal: bool = False) -> None:
         self.variables = variables
@@ -60,6 +64,7 @@ class Request:
         self.upgrade = "HTTP_UPGRADE" in variables
         self.internal = internal
         self.environ: dict[str, Any] | None = None
+        self.scope: dict[str, Any] | None = None
         self.over = False
         self.keeper: Any = None
         self._id = ""
@@ -156,6 +161,13 @@ class Guard(Protocol):
         """Its answer is complete, or will never be; its last byte has not left yet. May be said twice."""
 
 
+class AsyncGuard(Guard, Protocol):
+    """The same where the application is a coroutine."""
+
+    async def aend(self, exchange: Exchange) -> None:
+        """As `end`, which is not called then."""
+
+
 class Exchange(Protocol):
     """One request and the way its answer takes back. Made by a front, driven by a host, on the loop's thread only.
 
@@ -166,7 +178,7 @@ class Exchange(Protocol):
 
     request: Request
     resume: Callable[[], None] | None
-    """Called once when sending is welcome again, or when the client is gone."""
+    """Called once when sending is welcome again, or when the client is gone or has shut its side."""
 
     @property
     def committed(self) -> bool:
@@ -179,6 +191,10 @@ class Exchange(Protocol):
     @property
     def gone(self) -> bool:
         """The client left; whatever is sent now goes nowhere, so stop producing it."""
+
+    @property
+    def shut(self) -> bool:
+        """The client will send no more. It may still be reading, but most who do this have left."""
 
     def look(self) -> bool:
         """`gone`, after a look at the connection: an inline call keeps everybody else from noticing."""

@@ -9,16 +9,15 @@ one line that names the option, the bad value and a good one; paths are absolute
 """
 
 import errno
-import ipaddress
 import json
 import os
-import re
 import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
+from runner.addresses import parse_address
 from runner.errors import UsageError
 from runner.values import (
     ACCOUNT,
@@ -26,6 +25,7 @@ from runner.values import (
     DURATION,
     GLOBS,
     MODULES,
+    MOUNTS,
     OCTAL,
     PEERS,
     PREFIX,
@@ -39,67 +39,6 @@ from runner.values import (
     text_like,
     whole,
 )
-
-# ---- addresses ---------------------------------------------------------------------------------------------
-
-_TCP = re.compile(r"(?:(?:\[(?P<six>[^\[\]]+)\]|(?P<name>[\w.-]*)):)?(?P<port>[0-9]{1,5})", re.ASCII)
-_UNIX_LONGEST = 107   # bytes; unix(7): sun_path has 108, and the last one is a zero
-
-
-class Address(NamedTuple):
-    """Where a listener is bound; `str(address)` is the text that parses back to the same address."""
-
-    kind: Literal["unix", "tcp", "fd"]
-    path: str = ""      # of a unix socket, absolute: /run/shop/web.sock
-    host: str = ""      # a name or an IP address, without brackets: ::1
-    port: int = 0       # 0 lets the kernel choose one
-    number: int = -1    # of an inherited descriptor
-
-    def __str__(self) -> str:
-        match self.kind:
-            case "unix":
-                return f"unix:{self.path}"
-            case "fd":
-                return f"fd://{self.number}"
-            case "tcp":
-                return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def parse_address(text: str, directory: str = "") -> Address:
-    """`unix:/path`, `host:port`, `[::1]:port`, `:port` or `port` (both on 127.0.0.1), or `fd://N`.
-
-    A relative unix path is below *directory*, or the current one if that is empty. Raises UsageError.
-    """
-    if text.startswith("unix:"):
-        return Address("unix", path=_unix_path(text, directory))
-    if re.fullmatch(r"fd://[0-9]{1,5}", text, re.ASCII):
-        return Address("fd", number=int(text.removeprefix("fd://")))
-    found = _TCP.fullmatch(text)
-    if not found or (found["six"] and not _is_ip6(found["six"])):
-        raise UsageError(f"{text!r} is not an address; "
-                         "write for example 127.0.0.1:8000, unix:/run/app.sock or fd://3")
-    if int(found["port"]) > 65535:
-        raise UsageError(f"{text!r} has a port above 65535; write for example 127.0.0.1:8000")
-    return Address("tcp", host=found["six"] or found["name"] or "127.0.0.1", port=int(found["port"]))
-
-
-def _unix_path(text: str, directory: str) -> str:
-    name = text.removeprefix("unix:")
-    if not name or name.endswith("/") or "\0" in name:
-        raise UsageError(f"{text!r} names no socket; write for example unix:/run/app.sock")
-    path = os.path.abspath(os.path.join(directory, name))
-    if len(os.fsencode(path)) > _UNIX_LONGEST:
-        raise UsageError(f"{path!r} is longer than {_UNIX_LONGEST} bytes, the kernel's limit for a socket; "
-                         "write a shorter path, for example unix:/run/app.sock")
-    return path
-
-
-def _is_ip6(text: str) -> bool:
-    try:
-        return bool(ipaddress.IPv6Address(text))
-    except ValueError:
-        return False
-
 
 # ---- the settings ------------------------------------------------------------------------------------------
 
@@ -129,7 +68,8 @@ class Settings:
     """What one run was asked to do. Durations are in seconds, sizes in bytes; an amount of zero is off."""
 
     target: str = knob(_APPLICATION, "", _TARGET, "module:attribute, module:factory(), module, file.py")
-    interface: str = knob(_APPLICATION, "auto", choice("auto", "wsgi"), "what the target is")
+    interface: str = knob(_APPLICATION, "auto", choice("auto", "wsgi", "asgi"), "what the target is")
+    mount: tuple[str, ...] = knob(_APPLICATION, (), MOUNTS, "another application below a path (repeatable)")
     chdir: str = knob(_APPLICATION, os.getcwd, path_to("DIR", "/srv/shop"), "first on sys.path", ".")
     env_file: str | None = knob(_APPLICATION, None, path_to("FILE", ".env"), "more of its environment")
     config: str | None = knob(
@@ -295,10 +235,19 @@ def resolve(flags: Mapping[str, object], environ: Mapping[str, str], directory: 
         found["http"] = () if found.get("fastcgi") else Settings.http
         sources["http"] = "default"
     settings = Settings(**found)
+    _refuse_doubles(settings)
+    return Resolved(settings, sources)
+
+
+def _refuse_doubles(settings: Settings) -> None:
+    """One path, two answers."""
     if settings.ping_path and settings.ping_path == settings.status_path:
         raise UsageError(f"--status-path: {settings.status_path!r} is --ping-path too; "
                          "write for example /status")
-    return Resolved(settings, sources)
+    prefixes = [mount.partition("=")[0] for mount in settings.mount]
+    for prefix in prefixes:
+        if prefixes.count(prefix) > 1:
+            raise UsageError(f"--mount: {prefix!r} is there twice; give each application a path of its own")
 
 
 def _from_flags(flags: Mapping[str, object]) -> dict[str, _Written]:

@@ -192,6 +192,13 @@ def _parse_peer(text: str, _: str) -> str:
     return str(network) if "/" in text else str(network.network_address)
 
 
+def _parse_mount(text: str, _: str) -> str:
+    prefix, _, target = text.partition("=")
+    if not re.fullmatch(r"(/[^/\s?#\0]+)+", prefix) or not target.strip():
+        raise UsageError(f"{text!r} is not a path and a target; write for example /live=live:app")
+    return text
+
+
 DURATION = Kind("TIME", lambda text, _: parse_duration(text), show_duration)
 SIZE = Kind("SIZE", lambda text, _: parse_size(text), show_size)
 COUNT = whole(0, 10**9, 1000)
@@ -203,4 +210,5 @@ _MODULE = text_like("", r"[^\W\d]\w*(\.[^\W\d]\w*)*", "the name of a module", "n
 MODULES = Kind("NAME", _MODULE, separator=",", repeatable=True)
 ACCOUNT = text_like("NAME", r"[^\s:,\0]+", "the name of an account", "www-data")
 URL_PATH = text_like("PATH", r"/[^\s?#\0]*", "a path on this server", "/ping")
+MOUNTS = Kind("PATH=TARGET", _parse_mount, separator=" ", repeatable=True)
 PREFIX = text_like("PATH", r"(/[^/\s?#\0]+)*", "empty, or a path with a / in front and none behind", "/shop")

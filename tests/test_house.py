@@ -27,7 +27,7 @@ CODE = [path for path in MODULES if path.name not in ("__init__.py", "__main__.p
 FLOORS: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": {"supervisor", "process", "settings", "values", "status", "errors"},
-    "supervisor": {"process", "settings", "log", "errors"},
+    "supervisor": {"process", "settings", "addresses", "log", "errors"},
     "generation": {"worker", "process", "freshness", "host", "settings", "log", "errors"},
     "worker": {
         "process", "freshness", "front", "host", "resources", "wire", "request", "settings", "log", "errors",
@@ -40,7 +40,8 @@ FLOORS: dict[str, set[str]] = {
     "resources": {"request", "values", "log", "errors"},
     "request": {"log", "errors"},
     "streaming": {"errors"},
-    "settings": {"values", "errors"},
+    "settings": {"addresses", "values", "errors"},
+    "addresses": {"errors"},
     "values": {"errors"},
     "status": set(),
     "log": set(),
@@ -48,7 +49,7 @@ FLOORS: dict[str, set[str]] = {
 }
 """Which part may import which other part; its own folder is always allowed."""
 
-SUPERVISOR_KNOWS = {"errors", "log", "settings", "values", "supervisor", "process"}
+SUPERVISOR_KNOWS = {"addresses", "errors", "log", "settings", "values", "supervisor", "process"}
 """The parts of the runner that the supervisor's process may ever load."""
 
 

@@ -40,7 +40,7 @@ class BaseExchange(ABC):
 
     __slots__ = (
         "_ended", "_head", "_left", "_mute", "committed", "connection", "gone", "request", "resume", "sent", "service",
-        "status",
+        "shut", "status",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, request: Request, service: Service) -> None:
@@ -49,6 +49,7 @@ class BaseExchange(ABC):
         self.service = service
         self.committed = False
         self.gone = False
+        self.shut = False
         self.resume: Callable[[], None] | None = None
         self.status = 0
         self.sent = 0
@@ -136,6 +137,12 @@ class BaseExchange(ABC):
     def drained(self) -> None:
         """The connection has room again."""
         self._wake()
+
+    def note_shut(self) -> None:
+        """The client will send no more; it may still be reading."""
+        if not self._ended:
+            self.shut = True
+            self._wake()
 
     def leave(self) -> None:
         """The client is gone: tell whoever waits. The host still ends the exchange itself."""

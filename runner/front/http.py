@@ -88,6 +88,8 @@ class HTTPFront:
         self._ended = True
         if self._exchange is None:
             self._advance()
+        else:
+            self._exchange.note_shut()
 
     def drained(self) -> None:
         """See connection.Machine."""

@@ -62,7 +62,7 @@ class Birth:
         self.channel = channel
         self.watched = settings.reload != "off" and begin.slot != messages.PAGE
         self.watch, self.recorder = record(settings, inotify=self.watched)
-        self.result = Import(None, None)
+        self.result = Import((), None)
         self._trees = Trees(self.watch.note)
         self.good_until = 0.0
         self.late: list[str] = []
@@ -141,7 +141,7 @@ class Birth:
             self.watch.inputs.adopt(additions)
         place = f" while importing {name}" if name else ""
         summary = f"the application's process {self.begin.aftermath}{place}"
-        self.result = Import(None, Failure(summary, summary))
+        self.result = Import((), Failure(summary, summary))
 
     def _journal(self, name: str) -> None:
         """Leave a trace for whoever comes after us, before each module's code can end this process."""
@@ -289,10 +289,10 @@ class Birth:
         milliseconds = result.seconds * 1000
         if self.begin.slot == messages.PAGE:
             self.channel.send(messages.Importing(page.summary(self.begin)))
-        elif result.target is not None:
+        elif result.mounts:
             self.channel.send(
                 messages.Loaded(
-                    files, result.target.kind, result.culprit, milliseconds, notes, self.good_until, self.late,
+                    files, result.kind, result.culprit, milliseconds, notes, self.good_until, self.late,
                     self.recorder.count, self._placement.step, self._has_learned(),
                 )
             )

@@ -21,7 +21,8 @@ from runner.freshness.recorder import Recorder
 from runner.freshness.watch import Watch
 from runner.generation import fork_safety
 from runner.host.error_page import Failure
-from runner.host.loading import Target, load
+from runner.host.loading import load
+from runner.host.mounts import Mount, spell
 from runner.process import interpreter
 from runner.process.endings import describe_exit
 from runner.settings import Settings
@@ -51,17 +52,22 @@ class Attempt:
 
 
 class Import(NamedTuple):
-    """What the import came to: a target or a failure.
+    """What the import came to: the applications or a failure.
 
     *fatal*: the exit code of a start that cannot succeed by an edit of the code (no such target, no such user), else 0;
     *culprit*: why the process cannot be forked; *seconds* it took.
     """
 
-    target: Target | None
+    mounts: tuple[Mount, ...]
     failure: Failure | None
     fatal: int = 0
     culprit: str = ""
     seconds: float = 0.0
+
+    @property
+    def kind(self) -> str:
+        """What is served, e.g. "WSGI", or "WSGI, ASGI at /live"."""
+        return ", ".join(target.kind + (f" at {prefix}" if prefix else "") for prefix, target in self.mounts)
 
 
 def record(settings: Settings, *, inotify: bool) -> tuple[Watch, Recorder]:
@@ -73,14 +79,15 @@ def record(settings: Settings, *, inotify: bool) -> tuple[Watch, Recorder]:
 
 def import_application(settings: Settings, watch: Watch, recorder: Recorder, attempt: Attempt) -> Import:
     """Furnish this process and import the target in it. Raises nothing: see Import.failure."""
-    target, failure, fatal = None, None, 0
+    mounts: tuple[Mount, ...] = ()
+    failure, fatal = None, 0
     try:
         # Before they are read, and so that an edit of the one that is refused here is noticed.
         _add_named_inputs(settings, watch)
         interpreter.furnish(settings)
         recorder.open()
         attempt.before_load()
-        target = load(settings.target, settings.chdir, settings.interface)
+        mounts = _load_all(settings)
     except RunnerError as error:
         failure = Failure(str(error), str(error))
         fatal = error.exit_code if isinstance(error, UsageError | BootError) else 0
@@ -95,7 +102,7 @@ def import_application(settings: Settings, watch: Watch, recorder: Recorder, att
         os._exit(1 if failure else 0)
     recorder.settle()
     culprit = fork_safety.culprit(attempt.before)
-    return Import(target, failure, fatal, culprit, attempt.elapsed())
+    return Import(mounts, failure, fatal, culprit, attempt.elapsed())
 
 
 def check(settings: Settings) -> int:
@@ -123,12 +130,21 @@ def _check(settings: Settings) -> int:
         place = f" ({result.failure.where})" if result.failure.where and not result.fatal else ""
         sys.stderr.write(f"runner: {settings.target}: {result.failure.summary}{place}\n")
         return result.fatal or RunnerError.exit_code
-    kind = result.target.kind if result.target else ""
     threads = f"; {result.culprit}, so each worker will import by itself" if result.culprit else ""
     files = len(watch.inputs.files)
-    sys.stdout.write(f"{settings.target} is fine: {kind}, {files} files, {result.seconds * 1000:.0f} ms{threads}\n")
+    found = f"{result.kind}, {files} files, {result.seconds * 1000:.0f} ms{threads}"
+    sys.stdout.write(f"{settings.target} is fine: {found}\n")
     sys.stdout.flush()
     return 0
+
+
+def _load_all(settings: Settings) -> tuple[Mount, ...]:
+    """The target and all that is mounted beside it, in this order."""
+    mounts = [Mount("", load(settings.target, settings.chdir, settings.interface))]
+    for text in settings.mount:
+        prefix, _, target = text.partition("=")
+        mounts.append(Mount(spell(prefix), load(target.strip(), settings.chdir)))
+    return tuple(mounts)
 
 
 def _add_named_inputs(settings: Settings, watch: Watch) -> None:

@@ -84,7 +84,7 @@ def _texts(value: object) -> list[str]:
 
 
 def _key(settings: Settings) -> str:
-    parts = [_FORM, settings.target, settings.chdir, sys.version, sys.prefix, *sorted(_versions())]
+    parts = [_FORM, settings.target, *settings.mount, settings.chdir, sys.version, sys.prefix, *sorted(_versions())]
     return hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 

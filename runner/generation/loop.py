@@ -196,7 +196,7 @@ class _Generation:
             channel=channel,
             check=check,
             scoreboard=Scoreboard(self._begin.scoreboard),
-            application=self._birth.result.target.application if self._birth.result.target else None,
+            mounts=self._birth.result.mounts,
             failure=self._birth.result.failure,
             good_until=self._birth.good_until,
         )

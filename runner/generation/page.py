@@ -17,6 +17,7 @@ from runner.generation.importing import Import
 from runner.generation.lookout import last_name
 from runner.host.error_page import is_local
 from runner.host.loading import Target
+from runner.host.mounts import Mount
 from runner.process import interpreter
 from runner.process.messages import Begin
 from runner.settings import Settings
@@ -36,7 +37,7 @@ def load(settings: Settings, begin: Begin) -> Import:
         ])  # fmt: skip
         return [f"{text}\n".encode("utf-8", "replace")]
 
-    return Import(Target(application, "WSGI", __name__), None)
+    return Import((Mount("", Target(application, "WSGI", __name__)),), None)
 
 
 def summary(begin: Begin, *, whole: bool = True) -> str:

@@ -22,7 +22,7 @@ from runner.errors import LocalProtocolError
 from runner.host.turns import ask
 from runner.request import Answer, Exchange
 from runner.streaming import Delayed, Headers
-from runner.wire.headers import NO_BUFFERING, parse_status
+from runner.wire.headers import parse_status, unbuffered
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -215,9 +215,3 @@ class Parts:
     def on_disconnect(self, call: Callable[[], object]) -> None:
         """See Writer."""
         self._later.do(self._later.on_disconnect, call)
-
-
-def unbuffered(headers: Headers) -> Headers:
-    """What keeps nginx from collecting the parts of an answer that announces no length, unless it says otherwise."""
-    names = {name.lower() for name, _ in headers}
-    return [] if {"content-length", "x-accel-buffering"} & names else [NO_BUFFERING]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -33,7 +34,7 @@ class TargetError(UsageError):
 
 
 class Target(NamedTuple):
-    """What was loaded: the callable, its *kind* ("WSGI") and the module it came from."""
+    """What was loaded: the callable, its *kind* ("WSGI" or "ASGI") and the module it came from."""
 
     application: Callable[..., Any]
     kind: str
@@ -162,10 +163,28 @@ def _no_attribute(module: ModuleType, found: object, part: str) -> str:
 
 
 def _kind(application: Any, text: str, interface: str) -> str:
-    """"WSGI", or TargetError for what this host cannot call."""
+    """"WSGI" or "ASGI", by what it looks like, or TargetError for what no host can call."""
     if not callable(application):
         raise TargetError(f"{text} made {type(application).__name__}, which is not callable; return the application")
-    call = application if inspect.isroutine(application) else type(application).__call__
-    if interface == "auto" and inspect.iscoroutinefunction(call):
-        raise TargetError(f"{text} is an ASGI application; only WSGI is served (wrap it, or force --interface wsgi)")
-    return "WSGI"
+    if interface != "auto":
+        return interface.upper()
+    call = inspect.unwrap(application)
+    while isinstance(call, functools.partial):
+        call = inspect.unwrap(call.func)
+    if not inspect.isroutine(call) and not isinstance(call, type):
+        call = inspect.unwrap(type(call).__call__)
+    if inspect.iscoroutinefunction(call):
+        return "ASGI"
+    if isinstance(application, type) and "__await__" not in vars(application) and _takes(application, "scope"):
+        remedy = "wrap it in asgiref.compatibility.guarantee_single_callable"
+        raise TargetError(f"{text} is an application of ASGI 2, and ASGI 3 is served; {remedy}")
+    return "ASGI" if _takes(application, "scope", "receive", "send") else "WSGI"
+
+
+def _takes(application: Callable[..., Any], *names: str) -> bool:
+    """It is called with arguments of these names, all of them and no other."""
+    try:
+        parameters = inspect.signature(application).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    return tuple(parameter.name for parameter in parameters) == names

@@ -2,7 +2,7 @@
 
 Laws: a thread touches its exchange only through the loop, except `start`, which only writes down; a `send` returns when
 there is room for the next one, so a thread is held back by its slow reader and by nobody else's.
-Start at Threads.handle.
+Start at Threads.handling.
 """
 
 from __future__ import annotations
@@ -20,20 +20,26 @@ Result = TypeVar("Result")
 
 
 class Threads:
-    """A bounded number of application threads for one Host; `idle` is how many could begin a call at once."""
+    """A bounded number of application threads; `idle` is how many could begin a call at once.
 
-    def __init__(self, host: Host, count: int, loop: asyncio.AbstractEventLoop, freed: Callable[[], None]) -> None:
+    With fewer than none, calls wait for a thread.
+    """
+
+    def __init__(self, count: int, loop: asyncio.AbstractEventLoop, freed: Callable[[], None]) -> None:
         self.idle = count
-        self._host = host
         self._loop = loop
         self._freed = freed
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="application")
 
-    def handle(self, exchange: Exchange) -> None:
-        """Have *exchange* answered by a thread."""
-        self.idle -= 1
-        future = self._pool.submit(self._host.run, ThreadExchange(exchange, self._loop))
-        future.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._done))
+    def handling(self, host: Host) -> Callable[[Exchange], None]:
+        """What has an exchange answered by *host* in one of the threads."""
+
+        def handle(exchange: Exchange) -> None:
+            self.idle -= 1
+            future = self._pool.submit(host.run, ThreadExchange(exchange, self._loop))
+            future.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._done))
+
+        return handle
 
     def close(self) -> None:
         """Start no further call; those that run go on."""
@@ -75,6 +81,11 @@ class ThreadExchange:
     def gone(self) -> bool:
         """See runner.request.Exchange."""
         return self._exchange.gone
+
+    @property
+    def shut(self) -> bool:
+        """See runner.request.Exchange."""
+        return self._exchange.shut
 
     def look(self) -> bool:
         """See runner.request.Exchange. The loop is free to notice by itself."""

@@ -24,11 +24,11 @@ from types import TracebackType
 from typing import IO, Any
 
 from runner.errors import ClientGone, LocalProtocolError
-from runner.host.error_page import Failure
+from runner.host.faults import Faults
 from runner.host.later import Later
 from runner.host.timer import Clock
-from runner.log import Log, escape
-from runner.request import Answer, Exchange, Guard, Request, enter
+from runner.log import Log
+from runner.request import Answer, Exchange, Guard, enter
 from runner.streaming import Delayed
 from runner.wire.headers import parse_status
 
@@ -37,7 +37,6 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
 _WRITE_TIMEOUT = 60.0
 """Seconds an inline `write()` may wait for a client that does not read."""
 _END = object()
-_SHORT = b"The request body did not arrive as a whole; send it again.\n"
 
 
 class FileWrapper:
@@ -76,8 +75,7 @@ class Host:
         guards: Sequence[Guard] = (),
     ) -> None:
         self.application = application
-        self.log = log
-        self.debug = debug
+        self.faults = Faults(log, debug=debug)
         self.clocks = clocks
         self.guards = guards
         self.context = copy_context()
@@ -100,27 +98,6 @@ class Host:
         call = _Call(self, exchange)
         while call.advance():
             pass
-
-    def show(self, exchange: Exchange, error: BaseException) -> None:
-        """Answer with the error page, or cut the answer short if its beginning has left."""
-        request = exchange.request
-        if isinstance(error, ClientGone):
-            # Nobody's fault here: the application was told by us, and let it through.
-            self.log.debug(f"{_subject(request)}: {error}")
-            answer = Answer(400, [("Content-Type", "text/plain")], _SHORT)
-        else:
-            failure = self.report(request, error)
-            answer = failure.answer(request.variables, debug=self.debug)
-        if exchange.committed or exchange.gone:
-            exchange.fail()
-            return
-        exchange.answer(answer)
-
-    def report(self, request: Request, error: BaseException) -> Failure:
-        """Log *error* as the application's failure to answer *request*."""
-        failure = Failure.of(error)
-        self.log.error(failure.log_text(_subject(request)))
-        return failure
 
 
 class _Call:
@@ -273,7 +250,7 @@ class _Call:
         """With the error page, or cut short."""
         self._iterator = None
         self._run_close()
-        self._host.show(self._exchange, error)
+        self._host.faults.show(self._exchange, error)
 
     def leave(self) -> None:
         """The client is gone: nobody wants the rest, but whatever the iterable holds must be given back."""
@@ -283,7 +260,7 @@ class _Call:
 
     def report(self, error: BaseException) -> None:
         """Something went wrong that is no end: log it."""
-        self._host.report(self._exchange.request, error)
+        self._host.faults.report(self._exchange.request, error)
 
     def _run_close(self) -> None:
         close, self._close = self._close, None
@@ -297,11 +274,6 @@ class _Call:
                 guard.end(self._exchange)
             except BaseException as error:
                 self.report(error)
-
-
-def _subject(request: Request) -> str:
-    # Escaped here, since a traceback's own line breaks are meant.
-    return escape(f"{request.method} {request.path}")
 
 
 def _join(parts: list[bytes] | tuple[bytes, ...]) -> bytes:

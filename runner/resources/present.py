@@ -147,6 +147,10 @@ class RequestScopes:
             made.close()
             self._open.pop(exchange.request, None)
 
+    async def aend(self, exchange: Exchange) -> None:
+        """See AsyncGuard."""
+        self.end(exchange)
+
     def look(self) -> None:
         """Now and then, on the loop's thread."""
         now = time.monotonic()

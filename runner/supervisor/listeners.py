@@ -19,8 +19,9 @@ import sys
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from runner.addresses import Address, parse_address
 from runner.errors import BootError
-from runner.settings import Address, Settings, parse_address
+from runner.settings import Settings
 from runner.supervisor import unix_socket
 from runner.supervisor.unix_socket import TakenError
 

@@ -30,6 +30,12 @@ NO_BUFFERING = ("X-Accel-Buffering", "no")
 """Keeps nginx from collecting the events of an event stream (HTML, section 9.2), each of use only when it arrives."""
 
 
+def unbuffered(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What keeps nginx from collecting the parts of an answer that announces no length, unless it says otherwise."""
+    names = {name.lower() for name, _ in headers}
+    return [] if {"content-length", "x-accel-buffering"} & names else [NO_BUFFERING]
+
+
 class Block(NamedTuple):
     """A header block: its text without the final empty line, and what the sender of the body has to know."""
 

@@ -2,6 +2,7 @@
 
     task        what it is given
     loop        accept, read, fresh?, call, answer; orders are obeyed between calls
+    hosting     the applications, each behind the host that fits it
     event_loop  whose: uvloop if it is installed
     acceptor    when it takes a connection, and when it leaves it to others
     fronts      which front speaks at which listener
@@ -12,7 +13,7 @@
     slow        the slow log
     gate        may a request go on here, now that its head is complete?
     ticker      looks at the connections' deadlines
-    lifespan    when it has done or grown enough
+    wear        when it has done or grown enough
     signals     what kill(1) says to it
     access_log  a line for each request
     own_pages   ping and status, answered without the application

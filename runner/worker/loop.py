@@ -18,33 +18,29 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import faulthandler
 import os
 import signal
 import sys
-from collections.abc import Callable
+from functools import partial
 from itertools import chain
 from typing import NoReturn
 
 from runner.front.connection import Connection
 from runner.host.error_page import Failure
 from runner.host.threads import Threads
-from runner.host.timer import Clock, Timer
-from runner.host.wsgi import Host
 from runner.log import Log
 from runner.process import interpreter, messages
 from runner.process.scoreboard import Counter, Moment
 from runner.process.titles import set_title
 from runner.request import Exchange, Request
-from runner.resources.present import RequestScopes
 from runner.worker import event_loop
 from runner.worker.acceptor import Acceptor
 from runner.worker.access_log import AccessLog
 from runner.worker.fronts import open_places
 from runner.worker.gate import Gate
 from runner.worker.hand_over import HandOver
+from runner.worker.hosting import Ears, Hosting
 from runner.worker.inbox import Inbox
-from runner.worker.lifespan import Lifespan
 from runner.worker.own_pages import OwnPages
 from runner.worker.relief import Relief, Siblings, crowded
 from runner.worker.signals import Signals
@@ -52,9 +48,12 @@ from runner.worker.slow import SlowCalls, SlowLog
 from runner.worker.task import Task
 from runner.worker.ticker import Ticker
 from runner.worker.watchdog import Watchdog
+from runner.worker.wear import Wear
 
 FIRST_WORD = 1.0
 """Seconds that a retiring worker gives a connection it has just accepted: its request was sent to this address, too."""
+PATIENCE = 0.9
+"""The part of the graceful timeout after which what runs on the loop is cancelled: it needs some of it to end well."""
 ORPHAN_GRACE = 1.0
 """Seconds for the present requests once the supervisor is gone."""
 
@@ -96,11 +95,8 @@ class _Worker:
         self.admit = self._gate.admit
         self._access = AccessLog(settings, task.generation, self.log)
         self._pid = os.getpid()
-        self._lifespan = Lifespan(settings) if settings.max_requests or settings.max_rss else None
+        self._wear = Wear(settings) if settings.max_requests or settings.max_rss else None
         self._paused = self._collecting = False
-        self._threads: Threads | None = None
-        self._scopes: RequestScopes | None = None
-        self._handle: Callable[[Exchange], None] = self._show_failure
 
     # ---- life -----------------------------------------------------------------------------------------------
 
@@ -118,11 +114,27 @@ class _Worker:
         )
         self._watchdog = self._train()
         self._slow_calls = SlowCalls(self._settings.slow, self.log)
-        self._open_host()
-        self._collecting = self._check.stale()
+        ears = Ears(self._watchdog, self._slow_calls, self._note_deadline, self._freed)
+        self._hosting = Hosting(self._task, self.log, ears)
         self._signals = Signals(self._loop, self._hear_signal)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, interpreter.GROUP)
         self._loop.add_reader(self._task.channel, self._obey)
+        # Who is told to leave while an application starts, and takes its time, need not wait for it.
+        opening = asyncio.ensure_future(self._hosting.open())
+        await asyncio.wait((opening, self._end), return_when=asyncio.FIRST_COMPLETED)
+        if opening.done():
+            opening.result()
+            self._begin()
+            await self._end
+            self._acceptor.pause()
+            self._watchdog.close()
+            await self._hosting.close(self._settings.graceful_timeout)
+
+    def _begin(self) -> None:
+        """Open for business."""
+        if self._hosting.threads is not None:
+            self._watch_threads(self._hosting.threads)
+        self._collecting = self._check.stale()
         row = self._row
         row.set(Counter.PID, os.getpid())
         row.set(Counter.GENERATION, self._task.generation)
@@ -131,39 +143,11 @@ class _Worker:
         row.mark(Moment.LEAVING, 0.0)
         self._acceptor.listen()
         self._task.channel.send(messages.Ready(os.getpid()))
-        await self._end
-        self._acceptor.pause()
-        self._watchdog.close()
-        if self._threads is not None:
-            self._threads.close()
-        if self._scopes is not None:
-            self._scopes.retire()
 
-    def _open_host(self) -> None:
+    def _watch_threads(self, threads: Threads) -> None:
         task, settings = self._task, self._settings
-        if task.application is None:
-            return
-        clocks: list[Clock] = []
-        if settings.timeout:
-            clocks.append(Timer(settings.timeout, self._note_deadline))
-            # To the descriptor: sys.stderr may be something of the application's that has none. Not of the watchdog's
-            # thread: it may be running, and who is looked at without the interpreter lock must stand still.
-            faulthandler.register(messages.DUMP_SIGNAL, file=2, all_threads=settings.threads > 1)
-        scopes = self._scopes = RequestScopes(self.log, most=settings.max_open, waits=settings.threads > 1)
-        host = Host(
-            task.application, self.log, threads=settings.threads, debug=settings.debug, clocks=clocks, guards=[scopes]
-        )
-        self._handle = host.handle
-        if settings.threads == 1:
-            clocks.append(self._watchdog)
-        else:
-            clocks.append(self._slow_calls)
-            threads = self._threads = Threads(host, settings.threads, self._loop, self._thread_freed)
-            self._handle = threads.handle
-            siblings = Siblings(
-                task.scoreboard, settings.workers, task.generation, self._pid, threads=settings.threads
-            )
-            self._gate.crowded = lambda: not self.draining and crowded(threads.idle, siblings)
+        siblings = Siblings(task.scoreboard, settings.workers, task.generation, self._pid, threads=settings.threads)
+        self._gate.crowded = lambda: self._hosting.full and not self.draining and crowded(threads.idle, siblings)
 
     def _train(self) -> Watchdog:
         task, settings = self._task, self._settings
@@ -202,7 +186,7 @@ class _Worker:
             self._retire("", last=True)
 
     def _give_account(self, asked: messages.Account) -> None:
-        rows = self._scopes.report() if self._scopes is not None else []
+        rows = self._hosting.scopes.report() if self._hosting.scopes is not None else []
         self._task.channel.send(messages.Accounted(asked.number, len(rows), rows))
 
     def _pause(self) -> None:
@@ -244,6 +228,8 @@ class _Worker:
                 connection.expect(FIRST_WORD)
             elif not connection.closed and (unread := connection.machine.unread()) is not None:
                 self.part(connection, unread)
+        cancel = partial(self._hosting.cancel, background=not last)
+        self._loop.call_later(self._settings.graceful_timeout * PATIENCE, cancel)
         self._ticker.hasten()
         self._leave_if_idle()
 
@@ -251,7 +237,7 @@ class _Worker:
         return self._gate.inflight > 0 or self.draining
 
     def _leave_if_idle(self) -> None:
-        if self.draining and not self._gate.inflight and not self._connections:
+        if self.draining and not (self._gate.inflight or self._connections or self._hosting.busy):
             self._leave()
 
     def _leave(self) -> None:
@@ -271,8 +257,7 @@ class _Worker:
 
     def _welcome(self) -> bool:
         """May a connection be taken out of the queue now?"""
-        busy = self._threads is not None and self._threads.idle <= 0
-        if busy or self._paused or self.draining:
+        if self._hosting.full or self._paused or self.draining:
             self._acceptor.pause()
             return False
         if self._collecting:
@@ -282,15 +267,16 @@ class _Worker:
             return False
         return True
 
-    def _thread_freed(self) -> None:
+    def _freed(self) -> None:
+        """A thread, or what a call on the loop has used."""
         if not self._paused and not self.draining:
             self._acceptor.listen()
         self._leave_if_idle()
 
     def _looked(self) -> None:
         self._slow_calls.look()
-        if self._scopes is not None:
-            self._scopes.look()
+        if self._hosting.scopes is not None:
+            self._hosting.scopes.look()
         self._leave_if_idle()
 
     # ---- the service of the fronts --------------------------------------------------------------------------
@@ -316,7 +302,7 @@ class _Worker:
         """See runner.request.Service."""
         self._gate.inflight += 1
         self._note_inflight()
-        self._handle(exchange)
+        self._hosting.handle(exchange)
 
     def finished(self, exchange: Exchange, status: int, sent: int, whole: bool) -> None:
         """See runner.request.Service."""
@@ -328,7 +314,7 @@ class _Worker:
             self._note_inflight()
         if self._access.wanted:
             self._access.write(exchange.request, status, sent, self._task.slot)
-        if self._lifespan is not None and (reason := self._lifespan.spent()):
+        if self._wear is not None and (reason := self._wear.spent()):
             self._loop.call_soon(self._retire, reason)
         if self.draining:
             self._loop.call_soon(self._leave_if_idle)
@@ -345,9 +331,3 @@ class _Worker:
     def _note(self, moment: Moment, when: float) -> None:
         if self._row.get(Counter.PID) == self._pid:
             self._row.mark(moment, when)
-
-    def _show_failure(self, exchange: Exchange) -> None:
-        """What answers where the application could not be imported."""
-        failure = self._task.failure
-        assert failure is not None
-        exchange.answer(failure.answer(exchange.request.variables, debug=self._settings.debug, importing=True))

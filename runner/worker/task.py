@@ -5,12 +5,11 @@ Law: only data. Start at Task.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from runner.freshness.check import Check
 from runner.host.error_page import Failure
+from runner.host.mounts import Mount
 from runner.process.messages import Channel
 from runner.process.scoreboard import Scoreboard
 from runner.settings import Settings
@@ -19,7 +18,7 @@ from runner.worker.fronts import Place
 
 @dataclass
 class Task:
-    """All a worker is given. Exactly one of *application* and *failure* is there.
+    """All a worker is given: *mounts*, or the *failure* that is shown in their place.
 
     *good_until*: monotonic seconds; what began before then may be answered here, whatever was saved since.
     """
@@ -31,6 +30,6 @@ class Task:
     channel: Channel
     check: Check
     scoreboard: Scoreboard
-    application: Callable[..., Any] | None
+    mounts: tuple[Mount, ...]
     failure: Failure | None
     good_until: float

@@ -45,8 +45,7 @@ def test_the_page_is_a_503(
     """Ask again soon. The module's name is shown to whom a traceback would be."""
     monkeypatch.setattr(interpreter, "furnish", lambda settings: None)
     settings = resolve({"debug": debug}, {}, "/").settings
-    target = page.load(settings, begin(settings, journal)).target
-    assert target is not None
+    target = page.load(settings, begin(settings, journal)).mounts[0].target
     started: list[Any] = []
     environ = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": host}
     text = b"".join(target.application(environ, lambda *given: started.extend(given))).decode()

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from runner.errors import LocalProtocolError
-from runner.host.later import unbuffered
 from runner.host.wsgi import Host
 from runner.request import current
 from runner.streaming import Delayed, Respond, Writer, delayed
@@ -389,11 +388,3 @@ def test_start_response_is_not_for_these() -> None:
         answered = Answered(rig.rest(), rig.service.lines())
     assert answered.status == 500
     assert b"begins with respond()" in answered.log[0]
-
-
-@pytest.mark.parametrize(("headers", "more"), [
-    ([], 1), ([("Content-Type", "text/plain")], 1), ([("content-length", "5")], 0), ([("X-Accel-Buffering", "yes")], 0),
-])  # fmt: skip
-def test_parts_are_not_to_be_collected(headers: list[tuple[str, str]], more: int) -> None:
-    """Where no length is announced somebody waits for each of them."""
-    assert len(unbuffered(headers)) == more

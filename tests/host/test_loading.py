@@ -28,10 +28,19 @@ FILES = {
     "loaded_factory.py": "def create_app(): return lambda environ, start_response: [b'made']\n",
     "loaded_nothing.py": "value = 1\ndef other(): pass\n",
     "loaded_asgi.py": """
+        import functools
         async def app(scope, receive, send): pass
         class Api:
             async def __call__(self, scope, receive, send): pass
+            async def method(self, scope, receive, send): pass
         api = Api()
+        def plain(scope, receive, send): return app(scope, receive, send)
+        part = functools.partial(app)
+        @functools.wraps(app)
+        def wrapped(*given): return app(*given)
+        class Old:
+            def __init__(self, scope): pass
+            async def __call__(self, receive, send): pass
     """,
     "loaded_broken.py": "import loaded_missing_inside\n",
     "loaded_package/__init__.py": "",
@@ -74,6 +83,24 @@ def test_a_target_is_found(loading: Load, text: str, answer: bytes) -> None:
     assert (says(target), target.kind) == (answer, "WSGI")
 
 
+@pytest.mark.parametrize("name", ["app", "api", "api.method", "plain", "part", "wrapped"])
+def test_an_asgi_application_is_known_by_its_looks(loading: Load, name: str) -> None:
+    """A coroutine function, an object that is called like one, or a callable of scope, receive and send."""
+    assert loading(f"loaded_asgi:{name}").kind == "ASGI"
+
+
+@pytest.mark.parametrize(("interface", "kind"), [("wsgi", "WSGI"), ("asgi", "ASGI")])
+def test_looks_do_not_count_against_what_people_say(project: Project, interface: str, kind: str) -> None:
+    """For callables that hide what they are."""
+    directory = project({"loaded_hidden.py": "def app(*given): pass\n"})
+    sys.path.insert(0, str(directory))
+    try:
+        assert load("loaded_hidden:app", str(directory), interface).kind == kind
+    finally:
+        sys.path.remove(str(directory))
+        sys.modules.pop("loaded_hidden", None)
+
+
 @pytest.mark.parametrize(("text", "message"), [
     ("loaded_shpo:main", r"there is no module 'loaded_shpo' in .*; did you mean loaded_shop\?"),
     ("zzzzz:main", r"there is no module 'zzzzz' in .*; here are "),
@@ -85,8 +112,7 @@ def test_a_target_is_found(loading: Load, text: str, answer: bytes) -> None:
     ("loaded_shop:number", r"loaded_shop:number is not callable but int"),
     ("loaded_shop:makes_nothing()", r"made NoneType, which is not callable; return the application"),
     ("loaded_nothing", r"loaded_nothing has none of app, .*; it has other: write loaded_nothing:NAME"),
-    ("loaded_asgi:app", r"is an ASGI application; only WSGI is served"),
-    ("loaded_asgi:api", r"is an ASGI application"),
+    ("loaded_asgi:Old", r"is an application of ASGI 2, and ASGI 3 is served"),
 ])
 def test_a_target_that_is_not_there_names_what_is(loading: Load, text: str, message: str) -> None:
     """With a TargetError, whose exit code is 2."""

@@ -22,8 +22,8 @@ def threaded(
     freed: list[int] = []
     with Rig(buffer) as rig:
         host = Host(application, rig.service.log, threads=count, debug=False)
-        threads = Threads(host, count, rig.loop, lambda: freed.append(threads.idle))
-        rig.fastcgi(threads.handle)
+        threads = Threads(count, rig.loop, lambda: freed.append(threads.idle))
+        rig.fastcgi(threads.handling(host))
         yield rig, threads, freed
         rig.until(lambda: threads.idle == count)
         threads.close()
@@ -144,7 +144,7 @@ def test_calls_run_beside_each_other() -> None:
     with threaded(application) as (one, threads, _), Rig() as two:
         two.loop.close()
         two.connection._loop = two.loop = one.loop
-        two.fastcgi(threads.handle)
+        two.fastcgi(threads.handling(Host(application, two.service.log, threads=2, debug=False)))
         one.peer.send(get(keep=False))
         two.peer.send(get(keep=False))
         assert Answered(one.rest(), []).body == b"met"

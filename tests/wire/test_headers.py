@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.errors import LocalProtocolError
-from runner.wire.headers import HOP_BY_HOP, parse_status, serialize_headers
+from runner.wire.headers import HOP_BY_HOP, parse_status, serialize_headers, unbuffered
 
 
 def test_headers_are_written_in_order_and_repeated_ones_kept_apart() -> None:
@@ -135,3 +135,11 @@ def test_a_block_has_one_line_for_each_header_or_is_refused(headers: list[tuple[
 def test_an_event_stream_is_not_to_be_collected(headers: list[tuple[str, str]], told: int) -> None:
     """Each event is of use only when it arrives; but what the application says counts."""
     assert serialize_headers(headers).text.count("X-Accel-Buffering: no\r\n") == told
+
+
+@pytest.mark.parametrize(("headers", "more"), [
+    ([], 1), ([("Content-Type", "text/plain")], 1), ([("content-length", "5")], 0), ([("X-Accel-Buffering", "yes")], 0),
+])  # fmt: skip
+def test_parts_are_not_to_be_collected(headers: list[tuple[str, str]], more: int) -> None:
+    """Where no length is announced somebody waits for each of them."""
+    assert len(unbuffered(headers)) == more

@@ -3,13 +3,13 @@
 import pytest
 
 from runner.settings import resolve
-from runner.worker import lifespan
-from runner.worker.lifespan import Lifespan, resident_bytes
+from runner.worker import wear
+from runner.worker.wear import Wear, resident_bytes
 
 
-def span(**flags: str) -> Lifespan:
+def span(**flags: str) -> Wear:
     """With these options."""
-    return Lifespan(resolve(flags, {}, "/").settings)
+    return Wear(resolve(flags, {}, "/").settings)
 
 
 def test_without_options_it_never_ends() -> None:
@@ -43,7 +43,7 @@ def test_growth_is_told_once_and_not_looked_for_each_time(monkeypatch: pytest.Mo
         looks.append(1)
         return 60 << 20
 
-    monkeypatch.setattr(lifespan, "resident_bytes", weigh)
+    monkeypatch.setattr(wear, "resident_bytes", weigh)
     small, large = span(max_rss="50M"), span(max_rss="100M")
     assert small.spent() == "it uses 60 MiB, more than --max-rss"
     assert small.spent() == ""

@@ -17,7 +17,7 @@ _WEIGH_EVERY = 0.1
 """Seconds between two looks at the process's size, which cost a file's opening each."""
 
 
-class Lifespan:
+class Wear:
     """Counts from its making on. The jitter keeps workers that began together from leaving together."""
 
     def __init__(self, settings: Settings) -> None:

@@ -1,0 +1,47 @@
+"""What becomes of an application's failure: a line in the log, and an answer or a visible cut.
+
+Law: an answer whose beginning has left is never ended as if it were whole. Start at Faults.show.
+"""
+
+from __future__ import annotations
+
+from runner.errors import ClientGone
+from runner.host.error_page import Failure
+from runner.log import Log, escape
+from runner.request import Answer, Exchange, Request
+
+_SHORT = b"The request body did not arrive as a whole; send it again.\n"
+
+
+class Faults:
+    """*debug*: show tracebacks to their author."""
+
+    def __init__(self, log: Log, *, debug: bool) -> None:
+        self.log = log
+        self.debug = debug
+
+    def show(self, exchange: Exchange, error: BaseException) -> None:
+        """Answer with the error page, or cut the answer short if its beginning has left."""
+        request = exchange.request
+        if isinstance(error, ClientGone):
+            # Nobody's fault here: the application was told by us, and let it through.
+            self.log.debug(f"{_subject(request)}: {error}")
+            answer = Answer(400, [("Content-Type", "text/plain")], _SHORT)
+        else:
+            failure = self.report(request, error)
+            answer = failure.answer(request.variables, debug=self.debug)
+        if exchange.committed or exchange.gone:
+            exchange.fail()
+            return
+        exchange.answer(answer)
+
+    def report(self, request: Request, error: BaseException) -> Failure:
+        """Log *error* as the application's failure to answer *request*."""
+        failure = Failure.of(error)
+        self.log.error(failure.log_text(_subject(request)))
+        return failure
+
+
+def _subject(request: Request) -> str:
+    # Escaped here, since a traceback's own line breaks are meant.
+    return escape(f"{request.method} {request.path}")

@@ -1,0 +1,205 @@
+"""The applications of a worker, each behind the host that fits it."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from runner.host.error_page import Failure
+from runner.host.loading import Target
+from runner.host.mounts import Mount
+from runner.host.timer import Clock
+from runner.request import Exchange
+from runner.settings import resolve
+from runner.worker.hosting import Ears, Hosting
+from runner.worker.task import Task
+from tests.front.rig import Rig, get
+from tests.host.asgi_calls import Event, Receive, Send, body, start
+from tests.host.calls import Answered, Start
+
+
+class Ear:
+    """A Clock that notes which calls it is told of."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def start(self, exchange: Exchange) -> None:
+        """See Clock."""
+        self.heard.append(exchange.request.path)
+
+    def stop(self, exchange: Exchange) -> None:
+        """See Clock."""
+
+
+class Hosted(Rig):
+    """A worker's applications behind a FastCGI front."""
+
+    def __init__(self, *mounts: Mount, failure: Failure | None = None, **flags: str) -> None:
+        super().__init__()
+        self.inline, self.threaded, self.marks, self.freed = Ear(), Ear(), list[float](), list[int]()
+        settings = resolve({"target": "app", **flags}, {}, "/").settings
+        task = cast(Task, SimpleNamespace(settings=settings, mounts=mounts, failure=failure))
+        ears = Ears(cast(Clock, self.inline), self.threaded, self.marks.append, lambda: self.freed.append(1))
+        self.hosting = Hosting(task, self.service.log, ears)
+        self.loop.run_until_complete(self.hosting.open())
+        self.fastcgi(self.hosting.handle)
+
+    def ask(self, path: str = "/") -> Answered:
+        """One request; the connection stays."""
+        self.send(get(PATH_INFO=path))
+        raw = self.receive()
+        while not self.service.outcomes:
+            raw += self.receive()
+        self.service.outcomes.clear()
+        return Answered(raw, [])
+
+
+@contextmanager
+def hosted(*mounts: Mount, **more: Any) -> Iterator[Hosted]:
+    """As Hosted, closed at the end."""
+    with Hosted(*mounts, **more) as rig:
+        yield rig
+        rig.loop.run_until_complete(rig.hosting.close(5.0))
+
+
+def wsgi(environ: dict[str, Any], start_response: Start) -> list[bytes]:
+    """Tell the thread, and where it is mounted."""
+    start_response("200 OK", [])
+    place = f"{environ['SCRIPT_NAME']}|{environ['PATH_INFO']}"
+    return [f"{threading.current_thread().name.partition('_')[0]} {place}".encode()]
+
+
+async def asgi(scope: Event, receive: Receive, send: Send) -> None:
+    """Tell the state that the lifespan has left, and where it is mounted."""
+    if scope["type"] == "lifespan":
+        await receive()
+        scope["state"]["started"] = "yes"
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        events.append("shutdown")
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    await send(start())
+    await send(body(f"{scope['state'].get('started')} {scope['root_path']}|{scope['path']}".encode()))
+
+
+async def failing(scope: Event, receive: Receive, send: Send) -> None:
+    """Cannot start."""
+    await receive()
+    raise OSError("no database")
+
+
+events: list[str] = []
+
+
+def mount(application: Any, prefix: str = "") -> Mount:
+    """Below *prefix*."""
+    return Mount(prefix, Target(application, "ASGI" if asyncio.iscoroutinefunction(application) else "WSGI", "app"))
+
+
+def test_wsgi_is_called_on_the_loops_thread() -> None:
+    """The watchdog hears of it."""
+    with hosted(mount(wsgi)) as rig:
+        assert rig.ask("/x").body == b"MainThread |/x"
+        assert (rig.inline.heard, rig.threaded.heard) == (["/x"], [])
+        assert not rig.hosting.full
+
+
+def test_wsgi_with_threads_is_called_in_them() -> None:
+    """And there is an end to how many at once."""
+    with hosted(mount(wsgi), threads="2") as rig:
+        assert rig.ask("/x").body == b"application |/x"
+        assert (rig.inline.heard, rig.threaded.heard) == ([], ["/x"])
+        rig.until(lambda: rig.freed)
+        assert rig.hosting.threads is not None
+        rig.hosting.threads.idle = 0
+        assert rig.hosting.full
+        rig.hosting.threads.idle = 2
+
+
+def test_beside_asgi_wsgi_has_a_thread_of_its_own() -> None:
+    """A call that blocks does not stall the loop, on which the other application runs."""
+    release = threading.Event()
+
+    def blocking(environ: dict[str, Any], start_response: Start) -> list[bytes]:
+        release.wait(5)
+        return wsgi(environ, start_response)
+
+    with hosted(mount(blocking), mount(asgi, "/live")) as one:
+        two = Rig()
+        two.loop.close()
+        two.connection._loop = two.loop = one.loop
+        two.fastcgi(one.hosting.handle)
+        one.send(get())
+        two.peer.send(get(keep=False, PATH_INFO="/live/x"))
+        assert b"yes /live|/live/x" in two.rest()
+        assert not one.hosting.full
+        release.set()
+        assert b"application" in one.receive(60)
+        two.peer.close()
+        two.service.close()
+
+
+def test_the_path_says_who_answers() -> None:
+    """What is cut off is where the application is mounted."""
+    with hosted(mount(wsgi), mount(asgi, "/live"), mount(wsgi, "/api")) as rig:
+        assert rig.ask("/live/x").body == b"yes /live|/live/x"
+        assert rig.ask("/api/x").body == b"application /api|/x"
+        assert rig.ask("/api").body == b"application /api|"
+        assert rig.ask("/apis").body == b"application |/apis"
+
+
+def test_an_application_is_told_of_its_end() -> None:
+    """When no request can come any more."""
+    events.clear()
+    with hosted(mount(asgi)) as rig:
+        rig.ask()
+        assert events == []
+    assert events == ["shutdown"]
+
+
+def test_an_application_that_cannot_start_is_answered_for() -> None:
+    """By an error page, and the log says why."""
+    with hosted(mount(asgi), mount(failing, "/broken")) as rig:
+        assert rig.ask("/").status == 500
+        assert b"OSError: no database" in b"\n".join(rig.service.lines())
+
+
+def test_what_could_not_be_imported_is_answered_for() -> None:
+    """There is nothing else to call."""
+    with hosted(failure=Failure("SyntaxError", "…")) as rig:
+        assert rig.ask().status == 500
+
+
+def test_the_deadline_of_a_call_is_marked() -> None:
+    """With --timeout; and taken back when it returns."""
+    with hosted(mount(wsgi), timeout="7s") as rig:
+        before = time.monotonic()
+        rig.ask()
+        assert before + 6.9 < rig.marks[0] < before + 8
+        assert rig.marks[1] == 0.0
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_background_work_is_cancelled_by_wish(background: bool) -> None:
+    """Until then it keeps the worker busy."""
+
+    async def working(scope: Event, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return
+        await send(start())
+        await send(body(b"answered"))
+        await asyncio.Event().wait()
+
+    with hosted(mount(working)) as rig:
+        assert rig.ask().body == b"answered"
+        assert rig.hosting.busy
+        rig.hosting.cancel(background=background)
+        rig.until(lambda: not rig.hosting.busy)
+        assert rig.freed
