@@ -1,7 +1,8 @@
 """Looks at the loop's thread while it is inside the application, and acts for it when it does not come back.
 
 A call keeps the loop from turning, and what arrives meanwhile on the worker's other connections waits, although a
-sibling may be idle. So a second thread looks, every LOOK seconds, whether the call is still the one of the last look:
+sibling may be idle. So a second thread (onlooker.py) looks, every LOOK seconds, whether the call is still the one of
+the last look:
 
     late    relief: what waits is given away (relief.py), at each look, as long as that call goes on
     slow    after `--slow` it is logged, once, with where it stands (slow.py)
@@ -10,8 +11,6 @@ sibling may be idle. So a second thread looks, every LOOK seconds, whether the c
 
 Laws: the loop's thread pays a few stores and tests for a call; no system call, and a lock only if that call was late.
 Nothing of the worker is touched from here but under the lock, while the call that was seen to be late still goes on.
-Nothing may follow from there being this thread: it hears no signal, is not waited for by anybody's end, is not there in
-a forked child.
 
 The race, as a story: the call comes back while a connection is being given. The loop's thread says that it is back,
 sees that relief is going on, and waits in `stop` for the lock, until that one connection is gone; only then it goes
@@ -27,13 +26,13 @@ from __future__ import annotations
 
 # Bound by name, now: an application that patches these modules (gevent) would turn this thread into a coroutine.
 import os
-from _thread import allocate_lock, start_new_thread
+from _thread import allocate_lock
 from collections.abc import Callable, Iterator
-from signal import SIG_BLOCK, pthread_sigmask, valid_signals
 from time import monotonic, sleep
 
 from runner.log import Log, escape
 from runner.request import Exchange
+from runner.worker.onlooker import Onlooker
 from runner.worker.slow import SlowLog
 
 LOOK = 0.005
@@ -56,15 +55,12 @@ class Watchdog:
         self._slow = slow
         self._log = log
         self._lock = allocate_lock()
-        self._gate = allocate_lock()  # held, except for the moment between being woken and having got up
-        self._gate.acquire()
         self._calls = 0  # how many have begun
         self._exchange: Exchange | None = None  # of the one under way
         self._relieving = False
-        self._asleep = True
-        self._living = False
-        self._closed = False
-        self._late_since = self._woken = 0.0
+        self._late_since = 0.0
+        self._onlooker = Onlooker("watchdog", self._watch, log)
+        slow.begin()
         os.register_at_fork(after_in_child=self._forked)
 
     # ---- on the loop's thread -------------------------------------------------------------------------------
@@ -74,8 +70,8 @@ class Watchdog:
         # In this order: who sees an exchange sees its number, too, and takes it for no older one.
         self._calls += 1
         self._exchange = exchange
-        if self._asleep:
-            self._wake()
+        if self._onlooker.asleep:
+            self._onlooker.wake()
 
     def stop(self, exchange: Exchange) -> None:
         """It came back; when this returns nobody else has a hand on anything."""
@@ -86,36 +82,18 @@ class Watchdog:
 
     def close(self) -> None:
         """No call will come any more."""
-        self._closed = True
-        self._wake()
-
-    def _wake(self) -> None:
-        self._asleep = False
-        self._woken = monotonic()
-        if not self._living and not self._closed:
-            self._living = True
-            self._slow.begin()
-            try:
-                start_new_thread(self._watch, ())
-            except RuntimeError:
-                # Calls are answered without it; what waits behind a slow one waits.
-                remedy = "raise the limit of processes (ulimit -u)"
-                self._log.once_a_minute("watchdog", f"there is no thread for the watchdog; {remedy}")
-        elif self._gate.locked():
-            self._gate.release()
+        self._onlooker.close()
 
     def _forked(self) -> None:
-        # The child has one thread, this one is not it; and the lock may have been held by the one that is not there.
+        # The lock may have been held by the thread, which is not there in the child.
         self._lock = allocate_lock()
-        self._asleep = self._relieving = False
+        self._relieving = False
 
     # ---- on its own -----------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        # A signal that the kernel gave to this thread would not interrupt the call it is meant for.
-        pthread_sigmask(SIG_BLOCK, valid_signals())
-        seen, before, asleep_at = 0, self._woken, 0.0
-        while not self._closed:
+        seen, before, asleep_at = 0, self._onlooker.woken, 0.0
+        while not self._onlooker.closed:
             sleep(LOOK)
             now, calls = monotonic(), self._calls
             exchange = self._exchange
@@ -132,12 +110,7 @@ class Watchdog:
                 asleep_at = before + QUIET
 
     def _sleep(self, seen: int) -> float:
-        """Return when it was woken: that is earlier than now if the call that woke it kept the interpreter lock."""
-        # A call that begins between the two lines finds _asleep set, or is found by the comparison; often both.
-        self._asleep = True
-        slept = self._calls == seen and self._gate.acquire()
-        self._asleep = False
-        return self._woken if slept else monotonic()
+        return self._onlooker.sleep(lambda: self._calls == seen)
 
     def _attend(self, exchange: Exchange, call: int, now: float) -> None:
         """That call is late."""

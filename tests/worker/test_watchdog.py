@@ -3,8 +3,6 @@
 import ctypes
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 import warnings
@@ -49,7 +47,7 @@ class Yard:
 
     def asleep(self) -> bool:
         """No look will be taken before the next call."""
-        return self.dog._asleep
+        return self.dog._onlooker.asleep
 
 
 @pytest.fixture
@@ -193,18 +191,6 @@ def test_so_is_the_one_that_should_have_woken_it(yard: Yard) -> None:
     assert ": GET /report; " in yard.said[0]
 
 
-def test_without_a_thread_calls_are_made_all_the_same(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Said once a minute, with the remedy."""
-    def refuse(*args: object) -> None:
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(module, "start_new_thread", refuse)
-    for _ in range(3):
-        yard.dog.start(exchange())
-        yard.dog.stop(exchange())
-    assert yard.said == ["there is no thread for the watchdog; raise the limit of processes (ulimit -u)"]
-
-
 def test_a_child_of_the_application_has_nothing_of_it(yard: Yard) -> None:
     """Forked while a connection is being given: the child has no thread, and waits for no lock."""
     reached, may_go, late = threading.Event(), threading.Event(), exchange()
@@ -230,38 +216,3 @@ def test_a_child_of_the_application_has_nothing_of_it(yard: Yard) -> None:
     may_go.set()
     yard.dog.stop(late)
     assert os.waitstatus_to_exitcode(status) == 1
-
-
-def test_signals_are_heard_by_the_thread_they_are_meant_for(yard: Yard) -> None:
-    """The kernel may give one to any thread that has not refused it, and then no call is interrupted."""
-    late = exchange()
-    before = set(os.listdir("/proc/self/task"))
-    yard.dog.start(late)
-    until("it is there", lambda: yard.relieved)
-    yard.dog.stop(late)
-    (thread,) = set(os.listdir("/proc/self/task")) - before
-    with open(f"/proc/self/task/{thread}/status", encoding="ascii") as file:
-        blocked = int(next(line.split()[1] for line in file if line.startswith("SigBlk")), 16)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM, signal.SIGUSR1, signal.SIGCHLD):
-        assert blocked & 1 << number - 1, number
-
-
-def test_the_end_of_the_process_waits_for_nothing() -> None:
-    """Neither awake nor asleep; nor does the interpreter know of one more thread."""
-    code = (
-        "import threading; from types import SimpleNamespace as N; from runner.worker.watchdog import Watchdog\n"
-        "dog = Watchdog(lambda exchange: iter(()), N(begin=lambda: 0, look=lambda *given: 0), N())\n"
-        "dog.start(N(request=None)); print(threading.active_count())"
-    )
-    done = subprocess.run([sys.executable, "-c", code], timeout=PATIENCE, capture_output=True, check=True, text=True)
-    assert (done.stdout, done.stderr) == ("1\n", "")
-
-
-def test_closed_its_thread_ends(yard: Yard) -> None:
-    """So does the worker, some day."""
-    before = set(os.listdir("/proc/self/task"))
-    yard.dog.start(exchange())
-    yard.dog.stop(exchange())
-    until("it is there", lambda: set(os.listdir("/proc/self/task")) - before)
-    yard.dog.close()
-    until("it is gone", lambda: not set(os.listdir("/proc/self/task")) - before)
