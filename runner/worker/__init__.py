@@ -9,6 +9,7 @@
     hand_over   connections given to another worker, and taken from one
     watchdog    looks at a call that does not come back, in a thread of its own
     onlooker    such a thread: awake while there is something to see
+    tasks       which task is at a loop, and for which request
     relief      what waits behind such a call, and who could take it
     inbox       messages that arrive meanwhile
     slow        the slow log

@@ -75,12 +75,15 @@ def describe(request: Request, age: float, frame: FrameType | None) -> str:
     return f"slow: {escape(request.method)} {escape(request.path)} has taken {age:.1f} s and is {stack(frame)}"
 
 
-def stack(frame: FrameType | None) -> str:
-    """The places from *frame* outwards to where the host called the application."""
+def stack(frame: FrameType | None, around: tuple[str, ...] = (wsgi.__file__,)) -> str:
+    """The places from *frame* outwards to where the application was called.
+
+    *around*: how the names of those files begin that call it; the first of them ends the places.
+    """
     places: list[str] = []
     while frame is not None and len(places) < _DEEPEST:
         code = frame.f_code
-        if code.co_filename == wsgi.__file__ and places:
+        if code.co_filename.startswith(around) and places:
             break
         places.append(f"at {code.co_filename}:{frame.f_lineno} in {code.co_name}")
         frame = frame.f_back

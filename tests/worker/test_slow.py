@@ -1,5 +1,6 @@
 """The slow log: once for each call that is over the limit, where it stands, and nothing secret."""
 
+import os
 import sys
 import threading
 from types import FrameType, SimpleNamespace
@@ -79,6 +80,16 @@ def test_the_runner_around_the_application_is_left_out() -> None:
 
     text: str = called(application)  # type: ignore[assignment,call-arg]
     assert text == f"at {__file__}:{application.__code__.co_firstlineno + 1} in application"
+
+
+def test_so_is_whatever_else_is_around_it() -> None:
+    """The file, or the folder, that is named; but the innermost place is told in any case."""
+    def places(*around: str) -> str:
+        return stack(sys._getframe(), around)
+
+    line = places.__code__.co_firstlineno + 1
+    assert places(__file__) == places(f"{os.path.dirname(__file__)}/") == f"at {__file__}:{line} in places"
+    assert f"{line} in places < at {__file__}:" in places("/nowhere/", "/elsewhere/")
 
 
 def test_calls_in_threads_are_told_of_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
