@@ -8,11 +8,12 @@
     fronts      which front speaks at which listener
     hand_over   connections given to another worker, and taken from one
     watchdog    looks at a call that does not come back, in a thread of its own
-    onlooker    such a thread: awake while there is something to see
-    tasks       which task is at a loop, and for which request
     relief      what waits behind such a call, and who could take it
     inbox       messages that arrive meanwhile
     slow        the slow log
+    heartbeat   names what keeps the loop of an asynchronous application from turning, in another thread
+    tasks       which task is at a loop, and for which request
+    onlooker    such a thread: awake while there is something to see
     gate        may a request go on here, now that its head is complete?
     ticker      looks at the connections' deadlines
     wear        when it has done or grown enough
