@@ -37,8 +37,9 @@ class Counter(IntEnum):
 class Moment(IntEnum):
     """Positions of the monotonic seconds in a row, after the counters; 0.0 for "not"."""
 
-    DEADLINE = 10
+    DEADLINE = 10  # until when the present call must have come back
     LEAVING = 11  # since when it takes nothing more
+    TURN = 12  # until when the event loop must have turned again
 
 
 class Row:

@@ -43,8 +43,8 @@ class Overdue:
         now = time.monotonic()
         for hand in self._crew.hands.values():
             row = self._scoreboard.row(hand.slot)
-            deadline = row.when(Moment.DEADLINE) if row.get(Counter.PID) == hand.pid else 0.0
-            if not 0.0 < deadline <= now:
+            deadlines = (row.when(Moment.DEADLINE), row.when(Moment.TURN)) if row.get(Counter.PID) == hand.pid else ()
+            if not any(0.0 < deadline <= now for deadline in deadlines):
                 hand.stacks_until = 0.0
             elif not hand.stacks_until:
                 hand.stacks_until = now + _STACKS

@@ -27,6 +27,7 @@ from runner.log import Log
 from runner.process import messages
 from runner.request import Exchange
 from runner.resources.present import RequestScopes
+from runner.worker.heartbeat import Heartbeat
 from runner.worker.task import Task
 
 Handle = Callable[[Exchange], None]
@@ -35,11 +36,12 @@ Handle = Callable[[Exchange], None]
 @dataclass(frozen=True)
 class Ears:
     """Who hears what of calls: *inline* and *threaded* of those of the one and the other kind, *mark* of the deadline
-    (monotonic seconds) of the oldest, *freed* when something has come to its end."""
+    (monotonic seconds) of the oldest, *turn* of that of the loop, *freed* when something has come to its end."""
 
     inline: Clock
     threaded: Clock
     mark: Callable[[float], None]
+    turn: Callable[[float], None]
     freed: Callable[[], None]
 
 
@@ -62,6 +64,7 @@ class Hosting:
         self._handles: list[Handle] = []
         self._tasks: list[asgi.Host] = []
         self._lifespans: list[Lifespan] = []
+        self._heartbeat: Heartbeat | None = None
         self.handle: Handle = self._show_failure
 
     async def open(self) -> None:
@@ -82,6 +85,8 @@ class Hosting:
         """No request will come any more; *timeout* seconds for each application to shut down."""
         if self.threads is not None:
             self.threads.close()
+        if self._heartbeat is not None:
+            self._heartbeat.close()
         for lifespan in reversed(self._lifespans):
             await lifespan.shutdown(timeout)
         if self.scopes is not None:
@@ -94,7 +99,7 @@ class Hosting:
 
     @property
     def busy(self) -> bool:
-        """There is background work."""
+        """Something runs on the loop, be it background work."""
         return any(host.busy for host in self._tasks)
 
     def cancel(self, *, background: bool) -> None:
@@ -136,7 +141,17 @@ class Hosting:
             state=lifespan.state, guards=[self.scopes], ended=self._ears.freed,
         )  # fmt: skip
         self._tasks.append(host)
-        return host.handle
+        heartbeat = self._heartbeat or Heartbeat(
+            asyncio.get_running_loop(), lambda: self.busy, self._log, timeout=self._settings.timeout,
+            mark=self._ears.turn,
+        )  # fmt: skip
+        self._heartbeat = heartbeat
+
+        def handle(exchange: Exchange) -> None:
+            host.handle(exchange)
+            heartbeat.wake()
+
+        return handle
 
     def _fail(self, failure: Failure | None) -> None:
         assert failure is not None

@@ -114,7 +114,7 @@ class _Worker:
         )
         self._watchdog = self._train()
         self._slow_calls = SlowCalls(self._settings.slow, self.log)
-        ears = Ears(self._watchdog, self._slow_calls, self._note_deadline, self._freed)
+        ears = Ears(self._watchdog, self._slow_calls, self._note_deadline, self._note_turn, self._freed)
         self._hosting = Hosting(self._task, self.log, ears)
         self._signals = Signals(self._loop, self._hear_signal)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, interpreter.GROUP)
@@ -140,6 +140,7 @@ class _Worker:
         row.set(Counter.GENERATION, self._task.generation)
         row.set(Counter.INFLIGHT, 0)
         row.mark(Moment.DEADLINE, 0.0)
+        row.mark(Moment.TURN, 0.0)
         row.mark(Moment.LEAVING, 0.0)
         self._acceptor.listen()
         self._task.channel.send(messages.Ready(os.getpid()))
@@ -327,6 +328,9 @@ class _Worker:
 
     def _note_deadline(self, deadline: float) -> None:
         self._note(Moment.DEADLINE, deadline)
+
+    def _note_turn(self, deadline: float) -> None:
+        self._note(Moment.TURN, deadline)
 
     def _note(self, moment: Moment, when: float) -> None:
         if self._row.get(Counter.PID) == self._pid:

@@ -46,9 +46,10 @@ def room(monkeypatch: pytest.MonkeyPatch) -> Iterator[Room]:
     os.close(room.board.descriptor)
 
 
-def test_first_stacks_then_the_end(room: Room) -> None:
-    """Half a second between them, and one of each."""
-    room.row.mark(Moment.DEADLINE, 99.0)
+@pytest.mark.parametrize("moment", [Moment.DEADLINE, Moment.TURN])
+def test_first_stacks_then_the_end(room: Room, moment: Moment) -> None:
+    """Half a second between them, and one of each; a call is late, or the loop is."""
+    room.row.mark(moment, 99.0)
     room.look()
     room.look(0.25)
     assert (room.sent, room.killed) == ([(4711, DUMP_SIGNAL)], [])

@@ -42,10 +42,13 @@ class Hosted(Rig):
 
     def __init__(self, *mounts: Mount, failure: Failure | None = None, **flags: str) -> None:
         super().__init__()
-        self.inline, self.threaded, self.marks, self.freed = Ear(), Ear(), list[float](), list[int]()
+        self.inline, self.threaded, self.marks, self.turns, self.freed = (
+            Ear(), Ear(), list[float](), list[float](), list[int](),
+        )  # fmt: skip
         settings = resolve({"target": "app", **flags}, {}, "/").settings
         task = cast(Task, SimpleNamespace(settings=settings, mounts=mounts, failure=failure))
-        ears = Ears(cast(Clock, self.inline), self.threaded, self.marks.append, lambda: self.freed.append(1))
+        freed = lambda: self.freed.append(1)  # noqa: E731
+        ears = Ears(cast(Clock, self.inline), self.threaded, self.marks.append, self.turns.append, freed)
         self.hosting = Hosting(task, self.service.log, ears)
         self.loop.run_until_complete(self.hosting.open())
         self.fastcgi(self.hosting.handle)
@@ -184,6 +187,15 @@ def test_the_deadline_of_a_call_is_marked() -> None:
         rig.ask()
         assert before + 6.9 < rig.marks[0] < before + 8
         assert rig.marks[1] == 0.0
+
+
+def test_the_deadline_of_the_loop_is_marked() -> None:
+    """With --timeout; and taken back when nothing runs on it any more."""
+    with hosted(mount(asgi), timeout="7s") as rig:
+        before = time.monotonic()
+        rig.ask()
+        assert before + 6.9 < rig.turns[0] < before + 8
+        rig.until(lambda: rig.turns[-1] == 0.0)
 
 
 @pytest.mark.parametrize("background", [True, False])
