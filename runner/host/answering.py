@@ -43,30 +43,41 @@ class Stage(Enum):
     DONE = "nothing more: the answer is complete"
 
 
+_START, _BODY = Stage.START, Stage.BODY
+"""To look a member up in its class costs more than all that follows from it."""
+
+
 class Answering:
     """One answer, as far as it has come. *begun*: how it began, None before."""
 
     __slots__ = ("_stage", "begun")
 
     def __init__(self) -> None:
-        self._stage = Stage.START
+        self._stage = _START
         self.begun: Begin | None = None
 
     def take(self, event: dict[str, Any]) -> Begin | Part:
         """What *event* says. Raises LocalProtocolError."""
-        kind = event.get("type")
-        if kind == START and self._stage is Stage.START:
+        kind, stage = event.get("type"), self._stage
+        if kind == BODY and stage is _BODY:
+            data = event.get("body", b"")
+            if type(data) is not bytes:
+                data = _bytes(data)
+            if event.get("more_body", False):
+                return Part(data, last=False)
+            self._stage = Stage.DONE
+            return Part(data, last=True)
+        if kind == START and stage is _START:
             self.begun = _begin(event)
-            self._stage = Stage.BODY
+            self._stage = _BODY
             return self.begun
-        if kind == BODY and self._stage is Stage.BODY:
-            data, more = event.get("body", b""), event.get("more_body", False)
-            if not isinstance(data, bytes | bytearray | memoryview):
-                raise LocalProtocolError(f"the body in {BODY!r} is {type(data).__name__}, not bytes")
-            if not more:
-                self._stage = Stage.DONE
-            return Part(bytes(data), last=not more)
-        raise LocalProtocolError(f"the application sent {kind!r}; expected was {self._stage.value}")
+        raise LocalProtocolError(f"the application sent {kind!r}; expected was {stage.value}")
+
+
+def _bytes(data: object) -> bytes:
+    if isinstance(data, bytes | bytearray | memoryview):
+        return bytes(data)
+    raise LocalProtocolError(f"the body in {BODY!r} is {type(data).__name__}, not bytes")
 
 
 def _begin(event: dict[str, Any]) -> Begin:
@@ -76,10 +87,10 @@ def _begin(event: dict[str, Any]) -> Begin:
     return Begin(int(status), _reason(int(status)), _headers(event.get("headers", ())))
 
 
-def _headers(pairs: Iterable[Iterable[Any]]) -> list[tuple[str, str]]:
+def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
     try:
-        return [(str(name, "latin-1"), str(value, "latin-1")) for name, value in pairs]
-    except (TypeError, ValueError) as error:
+        return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in pairs]
+    except (TypeError, ValueError, AttributeError) as error:
         raise LocalProtocolError(f"headers in {START!r} must be pairs of bytes: {error}") from error
 
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import copy_context
-from typing import Any
+from typing import Any, ParamSpec
 from weakref import WeakSet
 
 from runner.errors import ClientGone, LocalProtocolError
@@ -37,6 +37,8 @@ Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[object]]
 
+Arguments = ParamSpec("Arguments")
+
 CHUNK = 65536
 """Bytes of a request's body in one event."""
 
@@ -46,6 +48,8 @@ class Host:
 
     *grace*: seconds; *state*: what its lifespan has left for the requests; *guards* are told of each request, *ended*
     of each call that has returned.
+
+    calls  those that have not returned, be it with nothing but background work
     """
 
     def __init__(
@@ -65,37 +69,33 @@ class Host:
         self.state = {} if state is None else state
         self.guards = guards
         self.context = copy_context()
-        self._ended = ended
-        self._calls: dict[asyncio.Task[None], _Call] = {}
+        self.ended = ended
+        self.calls: set[_Call] = set()
 
     def handle(self, exchange: Exchange) -> None:
         """Have *exchange* answered; returns at once."""
         call = _Call(self, exchange)
-        task = asyncio.get_running_loop().create_task(call.run(), context=self.context.copy())
-        self._calls[task] = call
-        task.add_done_callback(self._returned)
+        self.calls.add(call)
+        # Kept where it can be found: a task that nobody knows may be collected while it waits.
+        call.task = asyncio.get_running_loop().create_task(call.run(), context=self.context.copy())
 
     @property
     def busy(self) -> bool:
-        """There are calls that have not returned, be it with nothing but background work."""
-        return bool(self._calls)
+        """There are `calls`."""
+        return bool(self.calls)
 
     def cancel(self, *, background: bool) -> None:
         """Cancel all calls, or only *background* work: that of calls whose answer is complete."""
-        for task, call in list(self._calls.items()):
+        for call in list(self.calls):
             if call.over or not background:
-                task.cancel()
-
-    def _returned(self, task: asyncio.Task[None]) -> None:
-        del self._calls[task]
-        self._ended()
+                call.task.cancel()
 
 
 class _Call:
-    """One call of the application. *over*: its answer is complete, or will never be."""
+    """One call of the application, in a *task*. *over*: its answer is complete, or will never be."""
 
     __slots__ = (
-        "_answering", "_exchange", "_grace", "_host", "_left", "_room", "_short", "_task", "_told", "_unread", "over",
+        "_answering", "_exchange", "_grace", "_host", "_left", "_room", "_short", "_told", "_unread", "over", "task",
     )  # fmt: skip
 
     def __init__(self, host: Host, exchange: Exchange) -> None:
@@ -109,6 +109,7 @@ class _Call:
         self._told: WeakSet[asyncio.Task[Any]] | None = None
         self._short = False  # the request's body never became whole
         self.over = False
+        self.task: asyncio.Task[None]
 
     async def run(self) -> None:
         """From the scope to the end."""
@@ -116,9 +117,10 @@ class _Call:
         request = exchange.request
         enter(request)
         request.scope = http_scope(request, host.state)
-        self._task = asyncio.current_task()
+        exchange.resume = self._wake
         try:
-            self._wake()
+            if exchange.gone:
+                self._wake()
             self._unread = self._read()
             for guard in host.guards:
                 guard.begin(exchange)
@@ -131,6 +133,8 @@ class _Call:
         finally:
             if self._grace is not None:
                 self._grace.cancel()
+            host.calls.discard(self)
+            host.ended()
 
     # ---- what the application calls -------------------------------------------------------------------------
 
@@ -159,7 +163,7 @@ class _Call:
         elif step.last or exchange.mute:
             # HEAD, 204, 304: no part will ever leave, and there are bodies without an end.
             await self._release()
-            self._end(lambda: exchange.finish(step.data))
+            self._end(exchange.finish, step.data)
         else:
             await self._send(step)
 
@@ -204,7 +208,7 @@ class _Call:
             await self._leave()
         else:
             await self._release()
-            self._end(lambda: self._host.faults.show(exchange, error))
+            self._end(self._host.faults.show, exchange, error)
 
     async def _leave(self) -> None:
         """Nobody waits for the rest of the answer, if there is one."""
@@ -224,12 +228,13 @@ class _Call:
         """The client has left, as far as anybody can know: who only shuts his side is hardly ever still there."""
         return self._exchange.gone or self._exchange.shut or self._short
 
-    def _end(self, how: Callable[[], None]) -> None:
+    def _end(self, how: Callable[Arguments, None], *args: Arguments.args, **options: Arguments.kwargs) -> None:
         """Raises LocalProtocolError, and then it was none, when the answer is shorter than announced."""
-        how()
+        how(*args, **options)
         self.over = True
         self._exchange.resume = None
-        self._wake()
+        if self._left is not None or self._room is not None:
+            self._wake()
 
     def _wake(self) -> None:
         """There is room again, or the client has left, or the answer is complete."""
@@ -239,7 +244,7 @@ class _Call:
             room.set_result(None)
         if not over:
             exchange.resume = self._wake
-        if self._leaving and not over and self._grace is None and self._task is not None:
-            self._grace = asyncio.get_running_loop().call_later(self._host.grace, self._task.cancel)
+        if self._leaving and not over and self._grace is None:
+            self._grace = asyncio.get_running_loop().call_later(self._host.grace, self.task.cancel)
         if (over or self._leaving) and self._left is not None:
             self._left.set()

@@ -18,7 +18,8 @@ Scope = dict[str, Any]
 SPECIFICATION = {"version": "3.0", "spec_version": "2.3"}
 """From 2.4 on a `send` after the client has left raises; frameworks then stop waiting for `http.disconnect`, and a
 stream that has nothing to say would never be told."""
-_BARE = {"CONTENT_TYPE": b"content-type", "CONTENT_LENGTH": b"content-length"}
+_BARE = {"CONTENT_TYPE": "content-type", "CONTENT_LENGTH": "content-length"}
+_MOST_KNOWN = 512
 
 
 def http_scope(request: Request, state: dict[str, Any]) -> Scope:
@@ -56,18 +57,23 @@ def _raw_path(variables: dict[str, str]) -> bytes:
     return uri.encode("latin-1")
 
 
+class _HeaderNames(dict[str, bytes]):
+    """Variable -> header, b"" for what is none; filled as they come, and bounded, for it is clients who choose them."""
+
+    def __missing__(self, variable: str) -> bytes:
+        name = variable[5:].lower().replace("_", "-") if variable.startswith("HTTP_") else _BARE.get(variable, "")
+        if len(self) >= _MOST_KNOWN:
+            self.clear()
+        made = self[variable] = name.encode("latin-1")
+        return made
+
+
+_NAMES = _HeaderNames()
+
+
 def _headers(variables: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    return [
-        (_header_name(name), value.encode("latin-1"))
-        for name, value in variables.items()
-        if name.startswith("HTTP_") or name in _BARE
-    ]
-
-
-# A memo of a pure function, bounded: it is clients who choose the names.
-@lru_cache(maxsize=512)
-def _header_name(variable: str) -> bytes:
-    return _BARE.get(variable) or variable[5:].lower().replace("_", "-").encode("latin-1")
+    names = _NAMES
+    return [(names[name], value.encode("latin-1")) for name, value in variables.items() if names[name]]
 
 
 @lru_cache(maxsize=16)

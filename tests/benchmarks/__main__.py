@@ -10,11 +10,11 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.benchmarks import edits, instant, modules, report, sqlite, throughput, waiting
+from tests.benchmarks import asgi, edits, instant, modules, report, sqlite, throughput, waiting
 from tests.benchmarks.load import Pace
 
 BENCHMARKS: dict[str, Callable[[Path, Pace], str]] = {
-    "throughput": throughput.run, "modules": modules.run, "edits": edits.run, "sqlite": sqlite.run,
+    "throughput": throughput.run, "asgi": asgi.run, "modules": modules.run, "edits": edits.run, "sqlite": sqlite.run,
     "waiting": waiting.run, "instant": instant.run,
 }  # fmt: skip
 

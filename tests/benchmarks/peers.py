@@ -124,9 +124,9 @@ ALL = (
 )  # fmt: skip
 
 
-def available() -> list[Peer]:
-    """Those of ALL that are installed; says which are not."""
-    for peer in ALL:
+def available(peers: Sequence[Peer] = ALL) -> list[Peer]:
+    """Those of *peers* that are installed; says which are not."""
+    for peer in peers:
         if not peer.installed:
             print(f"not installed, left out: {peer.name}", file=sys.stderr)
-    return [peer for peer in ALL if peer.installed]
+    return [peer for peer in peers if peer.installed]
