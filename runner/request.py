@@ -231,6 +231,15 @@ class Exchange(Protocol):
         """The answer cannot be completed: make sure that nobody takes what was sent for a whole one."""
 
 
+class Served(Exchange, Protocol):
+    """An Exchange as its front made it, for the process that front runs in."""
+
+    connection: Any
+
+    def cut(self) -> None:
+        """End an answer that has begun as `fail` does, and have the host told as if the client had left."""
+
+
 class Service(Protocol):
     """All that a front knows of the process it runs in."""
 
@@ -251,8 +260,8 @@ class Service(Protocol):
     def part(self, connection: Any, unread: bytes) -> None:
         """Give a connection away on which no request is under way; *unread*: bytes of the next one, mostly none."""
 
-    def handle(self, exchange: Exchange) -> None:
+    def handle(self, exchange: Served) -> None:
         """The request is complete: have it answered."""
 
-    def finished(self, exchange: Exchange, status: int, sent: int, whole: bool) -> None:
+    def finished(self, exchange: Served, status: int, sent: int, whole: bool) -> None:
         """The answer ended; *status* as sent (499: the client left first), *sent* body bytes, *whole* or cut."""

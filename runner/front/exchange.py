@@ -113,6 +113,12 @@ class BaseExchange(ABC):
                 self._break()
             self._over(whole=False)
 
+    def cut(self) -> None:
+        """See runner.request.Served."""
+        if self.committed and not self._ended and not self.gone:
+            self._break()
+            self.leave()
+
     def flush(self, timeout: float) -> None:
         """See runner.request.Exchange."""
         self.connection.flush(timeout)

@@ -221,6 +221,41 @@ def test_the_last_write_that_fails_makes_the_answer_not_whole() -> None:
         assert [outcome.whole for outcome in rig.service.outcomes] == [False]
 
 
+def test_a_cut_looks_cut_at_once_and_the_host_ends_it() -> None:
+    """The client sees it whenever the host comes to it, who is told as of a client that left; it is broken once."""
+    with Rig() as rig:
+        answer = exchange(rig)
+        called: list[int] = []
+        answer.resume = lambda: called.append(1)
+        answer.start(200, "", [])
+        answer.send(b"ab")
+        answer.cut()
+        answer.cut()
+        assert (answer.gone, called, rig.service.outcomes) == (True, [1], [])
+        assert rig.receive(8) == b"<200>ab!"
+        assert answer.send(b"cd")
+        answer.fail()
+        assert (rig.rest(), rig.service.outcomes) == (b"", [Outcome(200, 2, False)])
+
+
+@pytest.mark.parametrize("when", ["before", "after", "left"])
+def test_what_has_not_begun_or_is_over_is_not_cut(when: str) -> None:
+    """It may still become an error page, or is whole, or nobody is there."""
+    with Rig() as rig:
+        answer = exchange(rig)
+        answer.start(200, "", [])
+        if when == "left":
+            answer.send(b"a")
+            answer.leave()
+        elif when == "after":
+            answer.finish(b"abc")
+        answer.cut()
+        if when == "before":
+            answer.finish(b"abc")
+        assert b"!" not in rig.receive(6)
+        assert [outcome.whole for outcome in rig.service.outcomes] == ([] if when == "left" else [True])
+
+
 def test_a_whole_answer_of_our_own_has_its_length() -> None:
     """Refusals and redirects use it."""
     with Rig() as rig:

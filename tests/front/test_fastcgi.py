@@ -1,12 +1,13 @@
 """FastCGI requests of one connection: taken, answered, refused, given up."""
 
 import io
+from typing import cast
 
 import pytest
 
 from runner.errors import ClientGone
 from runner.front.limits import Limits
-from runner.request import Answer, Exchange
+from runner.request import Answer, Exchange, Served
 from runner.wire import records
 from runner.wire.requester import End, Requester, Stdout, Unknown, Values
 from tests.front.rig import Outcome, Rig, get, ok, params, poisoned, post, record
@@ -255,6 +256,23 @@ def test_records_of_inactive_ids_are_ignored() -> None:
         rig.fastcgi(echo)
         rig.send(stray + post(b"hello") + stray)
         assert body_of(rig.receive(56)) == b"hello"
+
+
+def test_an_answer_that_is_cut_ends_in_a_poison_record() -> None:
+    """One, however late the host hears of it."""
+    def begin(exchange: Exchange) -> None:
+        exchange.start(200, "OK", [])
+        exchange.send(b"abc")
+
+    with Rig() as rig:
+        rig.fastcgi(begin)
+        rig.send(get())
+        (exchange,) = rig.service.exchanges
+        cast(Served, exchange).cut()
+        rig.turn()
+        exchange.fail()
+        raw = rig.rest()
+        assert poisoned(raw) and raw.count(records.POISON) == 1
 
 
 def test_an_answer_that_fails_half_way_ends_in_a_poison_record() -> None:
