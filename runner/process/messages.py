@@ -220,6 +220,18 @@ class Retiring(NamedTuple):
     reason: str
 
 
+class Streaming(NamedTuple):
+    """worker -> supervisor: I retire, and so many answers that have begun are all I am busy with; 0: no longer so."""
+
+    answers: int
+
+
+class Cut(NamedTuple):
+    """supervisor -> worker: your time is nearly over (*reason*); cut what you send, or it will be taken for whole."""
+
+    reason: str
+
+
 class Account(NamedTuple):
     """supervisor -> worker: tell what your requests have open, as answer *number*."""
 
@@ -261,7 +273,7 @@ class Taken(NamedTuple):
 Message = (
     Begin | Resume | Fork | Keep | Retire | Reopen
     | Loaded | Broken | Importing | Paused | Resumed | Passed | Unfit | Unborn | Note | Stale | Forked | Reaped
-    | Ready | Retiring | Parcel | Taken | Account | Accounted
+    | Ready | Retiring | Streaming | Cut | Parcel | Taken | Account | Accounted
 )
 MESSAGES: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Message)}
 

@@ -4,6 +4,7 @@
     loop                wait, note, decide, do
     roster, life        who is alive, who is wanted, what to do next (pure)
     book, orders        what the roster knows, and what it says is to be done
+    leaving             how long a worker that leaves may take (pure)
     deeds               that done, a few lines an order
     crew, members       the processes it has started: spoken to, ended
     switchboard         their channels: what each says, and its end

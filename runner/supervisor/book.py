@@ -67,12 +67,6 @@ class Book:
         """There are workers of this generation."""
         return any(worker.generation == number for worker in self.workers.values())
 
-    def finishing(self, current: int, but: int) -> list[Worker]:
-        """Who leaves and is still busy, of generations other than *current* and the newest *but* of those."""
-        busy = [w for w in self.workers.values() if w.leaving and not w.killed and w.generation != current]
-        oldest = sorted({w.generation for w in busy})[:-but]
-        return [w for w in busy if w.generation in oldest]
-
     def step(self, number: int, fact: Fact) -> Generation:
         """Something happened to a generation."""
         generation = self.generations[number]

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from math import inf
 
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 5.0
@@ -29,10 +30,6 @@ PATIENT = 5.0
 ALONE = 0.5
 """Seconds at most in which the first worker that takes over from an older generation comes up alone: who waits for the
 newer code is answered sooner by one than by all of them coming up together."""
-FINISHING = 4
-"""Generations that may be finishing answers at the same time, beside the newest one."""
-HURRY = 1.0
-"""Seconds that the oldest beyond these are given: long answers are cut, and who is about to leave anyway is not."""
 
 
 class Phase(Enum):
@@ -116,9 +113,11 @@ class Generation:
 
 @dataclass
 class Worker:
-    """One worker. *key* is its number since the start; *leaving*: asked to retire or doing so by itself.
+    """One worker. *key* is its number since the start; *leaving*: asked to retire or doing so by itself, *left*: since
+    when; *deadline*: when it is killed if it is still there (monotonic seconds). How these come about: leaving.py.
 
-    *hurried*: it has less time than the grace, because too many generations are finishing answers.
+    *streams*: answers that have begun, if they are all that it is busy with; *hurried*: why it has less time than
+    others; *cut*: it was told that its time is nearly over.
     """
 
     key: int
@@ -128,9 +127,12 @@ class Worker:
     ready: bool = False
     leaving: bool = False
     told: bool = False
-    hurried: bool = False
+    left: float = 0.0
+    streams: int = 0
+    hurried: str = ""
+    cut: bool = False
     killed: bool = False
-    deadline: float = 0.0
+    deadline: float = inf
 
 
 @dataclass

@@ -275,6 +275,8 @@ class Supervisor:
                 self._hear_signals()
                 if not self._roster.stopping:
                     self._log.info(f"worker {hand.slot} (process {hand.pid}) retires: {reason}")
+            case messages.Streaming(answers):
+                self._roster.note_streaming(hand.key, answers, time.monotonic())
             case messages.Note(text):
                 self._chronicle.note(text)
             case messages.Loaded(notes=notes):

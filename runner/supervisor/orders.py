@@ -45,6 +45,13 @@ class RetireWorker(NamedTuple):
     key: int
 
 
+class CutWorker(NamedTuple):
+    """Have this worker cut what it is still sending, for it will be ended; *reason* for the log."""
+
+    key: int
+    reason: str
+
+
 class KillWorker(NamedTuple):
     """End this worker now; *reason* for the log."""
 
@@ -82,5 +89,5 @@ class Finish(NamedTuple):
 
 Order = (
     Start | Explain | LookOut | KeepGeneration | RetireGeneration | KillGeneration
-    | ForkWorker | RetireWorker | KillWorker | Finish
+    | ForkWorker | RetireWorker | CutWorker | KillWorker | Finish
 )

@@ -2,7 +2,7 @@
 
 The supervisor notes facts and obeys orders; everything between the two is decided here, from tables and numbers, so
 that each rule is a test of a few lines. What there is to know of a generation and of a worker stands in life.py, who
-there is in book.py.
+there is in book.py, how long a worker that leaves may take in leaving.py.
 
 Laws: pure: no clock (time comes in), no process, no socket; one generation is built at a time, and the newest save
 wins; whoever goes on saving cannot keep generations from coming. Start at Roster.decide.
@@ -11,28 +11,17 @@ wins; whoever goes on saving cannot keep generations from coming. Start at Roste
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 
+from runner.supervisor import leaving
 from runner.supervisor.book import SERVING, Book
-from runner.supervisor.life import (
-    ALONE,
-    FINISHING,
-    HURRY,
-    LIFE,
-    PATIENT,
-    SLOW,
-    Backoff,
-    Fact,
-    Generation,
-    Phase,
-    Worker,
-)
+from runner.supervisor.life import ALONE, LIFE, PATIENT, SLOW, Backoff, Fact, Generation, Phase, Worker
 from runner.supervisor.orders import (
     Explain,
     Finish,
     ForkWorker,
     KeepGeneration,
     KillGeneration,
-    KillWorker,
     LookOut,
     Order,
     RetireGeneration,
@@ -146,9 +135,11 @@ class Roster(Book):
 
     def note_retiring(self, key: int, now: float) -> None:
         """The worker leaves by its own decision."""
-        worker = self.workers[key]
-        worker.leaving = worker.told = True
-        worker.deadline = now + self.grace
+        leaving.leave(self.workers[key], now, self.grace)
+
+    def note_streaming(self, key: int, count: int, now: float) -> None:
+        """A worker that leaves is busy with so many answers that have begun, and with nothing else; 0: no longer so."""
+        leaving.stream(self.workers[key], count, now, self.grace)
 
     def note_worker_gone(self, key: int, now: float) -> None:
         """The worker's process ended; unasked means that it crashed."""
@@ -185,7 +176,7 @@ class Roster(Book):
 
     def next_deadline(self, now: float) -> float | None:
         """When `decide` could have something new to say if nothing else happens."""
-        moments = [w.deadline for w in self.workers.values() if w.deadline and not w.killed]
+        moments = [moment for w in self.workers.values() if (moment := leaving.next_step(w)) < inf]
         moments += [g.deadline for g in self.generations.values() if g.deadline and g.phase is Phase.LEAVING]
         moments += [b.not_before for b in self.slots.values() if b.not_before > now]
         loading = self.loading()
@@ -255,11 +246,7 @@ class Roster(Book):
                 orders += [self._retire(w, now) for w in here if w.generation != current.number]
         extra = [w for w in self.workers.values() if w.slot >= self.wanted and not w.leaving]
         orders += [self._retire(w, now) for w in extra]
-        # Who saves again and again while answers are long must not fill the memory with generations. Who does not leave
-        # yet does not count: he waits for his successor, and there is one of his kind for each slot.
-        for worker in self.finishing(current.number, FINISHING):
-            if now + HURRY < worker.deadline:
-                worker.deadline, worker.hurried = now + HURRY, True
+        leaving.hurry(self.workers.values(), current.number, now)
         return orders
 
     def _together(self, number: int, now: float, *, first: bool = False) -> float:
@@ -283,11 +270,7 @@ class Roster(Book):
             elif generation.phase is Phase.LEAVING and not self.served(generation.number):
                 orders += self._leave(generation, now)
         for worker in self.workers.values():
-            if worker.deadline and now >= worker.deadline and not worker.killed:
-                worker.killed = True
-                late = f"still busy {self.grace:g} s after it was asked to retire"
-                crowd = f"{FINISHING} younger generations that are no longer the newest one have workers, too"
-                orders.append(KillWorker(worker.key, crowd if worker.hurried else late))
+            orders += leaving.end(worker, now, f"still busy {self.grace:g} s after it was asked to retire")
         return orders
 
     def _decide_end(self, now: float) -> list[Order]:
@@ -296,9 +279,7 @@ class Roster(Book):
             if not worker.leaving:
                 orders.append(self._retire(worker, now))
             worker.deadline = min(worker.deadline, self.stop_deadline)
-            if now >= worker.deadline and not worker.killed:
-                worker.killed = True
-                orders.append(KillWorker(worker.key, "it is still busy, and the time to stop is over"))
+            orders += leaving.end(worker, now, "it is still busy, and the time to stop is over")
         alive = [g for g in self.generations.values() if g.phase is not Phase.GONE]
         for generation in alive:
             # One that imports hears nothing, and has nobody to wait for.
@@ -311,8 +292,7 @@ class Roster(Book):
         return [worker for worker in self.workers.values() if worker.ready and not worker.leaving]
 
     def _retire(self, worker: Worker, now: float) -> RetireWorker:
-        worker.leaving = worker.told = True
-        worker.deadline = now + self.grace
+        leaving.leave(worker, now, self.grace)
         return RetireWorker(worker.key)
 
     def _leave(self, generation: Generation, now: float) -> list[Order]:

@@ -32,7 +32,7 @@ from runner.log import Log
 from runner.process import interpreter, messages
 from runner.process.scoreboard import Counter, Moment
 from runner.process.titles import set_title
-from runner.request import Exchange, Request
+from runner.request import Request, Served
 from runner.worker import event_loop
 from runner.worker.acceptor import Acceptor
 from runner.worker.access_log import AccessLog
@@ -47,6 +47,7 @@ from runner.worker.signals import Signals
 from runner.worker.slow import SlowCalls, SlowLog
 from runner.worker.task import Task
 from runner.worker.ticker import Ticker
+from runner.worker.underway import Underway
 from runner.worker.watchdog import Watchdog
 from runner.worker.wear import Wear
 
@@ -107,6 +108,7 @@ class _Worker:
         listeners = open_places(self._task.listeners, self, self._settings)
         self._acceptor = Acceptor(listeners, self.log, self._welcome, lambda: self._ticker.start())
         self._connections = self._acceptor.connections
+        self._underway = Underway(self._connections, self._task.channel, self.log)
         self._ticker = Ticker(self._loop, self._connections, self._busy, self._looked)
         self._hand_over = HandOver(self._task.channel, self._task.generation, self._acceptor.adopt, self.log)
         self._inbox = Inbox(
@@ -179,6 +181,9 @@ class _Worker:
                         self._access.reopen()
                     case messages.Keep():
                         self._keep()
+                    case messages.Cut(reason):
+                        self._underway.cut(reason)
+                        self._hosting.cancel(background=False)
                     case messages.Account() as asked:
                         self._give_account(asked)
         except EOFError:
@@ -238,6 +243,8 @@ class _Worker:
         return self._gate.inflight > 0 or self.draining
 
     def _leave_if_idle(self) -> None:
+        if self.draining and not self.closing:
+            self._underway.tell()
         if self.draining and not (self._gate.inflight or self._connections or self._hosting.busy):
             self._leave()
 
@@ -299,18 +306,20 @@ class _Worker:
             # Nothing of the peer's is left unread here, so no reset follows that could destroy our last bytes.
             connection.close(linger=False)
 
-    def handle(self, exchange: Exchange) -> None:
+    def handle(self, exchange: Served) -> None:
         """See runner.request.Service."""
+        self._underway.begin(exchange)
         self._gate.inflight += 1
         self._note_inflight()
         self._hosting.handle(exchange)
 
-    def finished(self, exchange: Exchange, status: int, sent: int, whole: bool) -> None:
+    def finished(self, exchange: Served, status: int, sent: int, whole: bool) -> None:
         """See runner.request.Service."""
         self._row.count(Counter.REQUESTS)
         if not whole:
             self._row.count(Counter.CUT)
         if exchange.request.body is not None:
+            self._underway.end(exchange)
             self._gate.inflight -= 1
             self._note_inflight()
         if self._access.wanted:

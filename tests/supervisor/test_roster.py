@@ -2,8 +2,10 @@
 
 import pytest
 
-from runner.supervisor.life import ALONE, FINISHING, HURRY, PATIENT, SLOW, Phase
+from runner.supervisor.leaving import CUT, FINISHING, HURRY
+from runner.supervisor.life import ALONE, PATIENT, SLOW, Phase
 from runner.supervisor.orders import (
+    CutWorker,
     Explain,
     Finish,
     ForkWorker,
@@ -534,12 +536,15 @@ def crowd(play: Play, generations: int) -> list[int]:
 
 
 def test_too_many_generations_that_finish_answers_lose_the_oldest() -> None:
-    """Four may, beside the newest one; the workers of older ones are soon killed, once, and with the reason."""
+    """Four may, beside the newest one; the workers of older ones soon cut what they send, and are killed, once, and
+    with the reason."""
     play = Play(wanted=1)
     keys = crowd(play, FINISHING + 2)
-    assert play.roster.next_deadline(play.now) == play.now + HURRY
+    assert play.roster.next_deadline(play.now) == play.now + HURRY - CUT
     reason = "4 younger generations that are no longer the newest one have workers, too"
-    assert play.go(later=HURRY) == [KillWorker(key, reason) for key in keys[:2]]
+    assert play.go(later=HURRY - CUT) == [CutWorker(key, reason) for key in keys[:2]]
+    assert play.roster.next_deadline(play.now) == play.now + CUT
+    assert play.go(later=CUT) == [KillWorker(key, reason) for key in keys[:2]]
     assert play.go(later=HURRY) == []
 
 
@@ -549,6 +554,27 @@ def test_who_leaves_soon_is_not_one_too_many() -> None:
     keys = crowd(play, FINISHING + 1)
     play.roster.note_worker_gone(keys[0], play.now + HURRY / 2)
     assert play.go(later=HURRY) == [RetireGeneration(1)]
+
+
+def test_streams_are_counted_too() -> None:
+    """They have no deadline until they are too many; and then no word of theirs gives them one that is later."""
+    play = Play(wanted=1, grace=3.0)
+    keys = crowd(play, FINISHING)
+    for key in keys[:-1]:
+        play.roster.note_streaming(key, 1, play.now)
+    assert play.go(later=100.0) == []
+    assert play.roster.next_deadline(play.now) is None
+    play.roster.note_stale(play.newest)
+    play.go()
+    play.roster.note_loaded(play.newest, solo=False)
+    play.go()
+    play.roster.note_ready(play.workers(play.newest)[0])
+    play.go()
+    play.roster.note_streaming(keys[0], 0, play.now)
+    play.roster.note_streaming(keys[0], 2, play.now)
+    assert [type(order) for order in play.go(later=HURRY - CUT)] == [CutWorker]
+    (order,) = play.go(later=CUT)
+    assert isinstance(order, KillWorker) and order.key == keys[0]
 
 
 def test_who_waits_for_a_successor_is_not_one_too_many() -> None:
@@ -668,17 +694,62 @@ def test_more_and_fewer_workers() -> None:
 
 
 def test_patience_with_a_leaving_worker_ends() -> None:
-    """After the grace it is killed, once."""
+    """After the grace it is killed, once; shortly before that it cuts what it sends."""
     play = Play(wanted=1, grace=3.0)
     play.live()
     key = play.workers(1)[0]
     play.roster.note_retiring(key, play.now)
     play.go()
-    assert play.roster.next_deadline(play.now) == play.now + 3.0
-    assert play.go(later=2.9) == []
-    (order,) = play.go(later=0.1)
-    assert isinstance(order, KillWorker) and order.key == key
+    assert play.roster.next_deadline(play.now) == play.now + 3.0 - CUT
+    reason = "still busy 3 s after it was asked to retire"
+    assert play.go(later=3.0 - CUT) == [CutWorker(key, reason)]
+    assert play.roster.next_deadline(play.now) == play.now + CUT
+    assert play.go(later=CUT) == [KillWorker(key, reason)]
     assert play.go(later=5.0) == []
+
+
+@pytest.mark.parametrize("why", ["reload", "recycled", "fewer"])
+def test_streams_may_take_as_long_as_they_like(why: str) -> None:
+    """Whyever their worker leaves; from the moment when there is something else again it has the grace."""
+    play = Play(wanted=2, grace=3.0)
+    play.live()
+    key = play.workers(1)[1]
+    match why:
+        case "reload":
+            play.roster.note_stale(1)
+            play.go()
+            play.roster.note_loaded(2, solo=False)
+            play.go(later=ALONE)
+            play.go(later=ALONE)
+            play.roster.note_ready(play.workers(2)[1])
+        case "recycled":
+            play.roster.note_retiring(key, play.now)
+        case "fewer":
+            play.roster.note_scale(-1)
+    play.go()
+    play.roster.note_streaming(key, 2, play.now)
+    assert not {CutWorker, KillWorker} & set(map(type, play.go(later=1000.0)))
+    play.roster.note_streaming(key, 0, play.now)
+    assert play.go(later=2.0) == []
+    assert [type(order) for order in play.go(later=1.0)] == [KillWorker]
+
+
+def test_recycled_workers_with_streams_are_not_too_many_either() -> None:
+    """Of one slot four may finish them: who is replaced after so many requests must not fill the memory."""
+    play = Play(wanted=2)
+    play.live()
+    keys = []
+    for _ in range(FINISHING + 1):
+        keys.append(play.workers(1)[0])
+        play.roster.note_retiring(keys[-1], play.now)
+        play.roster.note_streaming(keys[-1], 1, play.now)
+        play.go()
+        play.roster.note_ready(play.workers(1)[0])
+        assert play.given(KillWorker) == []
+    reason = "4 younger workers in its place have answers to finish, too"
+    assert play.go(later=HURRY - CUT) == [CutWorker(keys[0], reason)]
+    assert play.go(later=CUT) == [KillWorker(keys[0], reason)]
+    assert play.go(later=100.0) == []
 
 
 # ---- the end ------------------------------------------------------------------------------------------------
@@ -709,6 +780,22 @@ def test_the_end_has_a_deadline() -> None:
     assert play.go(later=1.0) == [KillGeneration(1)]
 
 
+def test_the_end_does_not_wait_for_streams() -> None:
+    """Those of workers that left before have no longer than all others, whatever they say."""
+    play = Play(wanted=1, grace=3.0)
+    play.live()
+    key = play.workers(1)[0]
+    play.roster.note_retiring(key, play.now)
+    play.roster.note_streaming(key, 1, play.now)
+    play.go(later=100.0)
+    play.roster.note_stop(play.now, fast=False)
+    play.go()
+    play.roster.note_streaming(key, 2, play.now)
+    reason = "it is still busy, and the time to stop is over"
+    assert CutWorker(key, reason) in play.go(later=3.0 - CUT)
+    assert KillWorker(key, reason) in play.go(later=CUT)
+
+
 def test_the_end_can_be_now() -> None:
     """The second wish, or the first one if it says so, and later graceful wishes do not soften it."""
     play = Play(wanted=1)
@@ -732,7 +819,7 @@ def test_a_worker_that_was_leaving_keeps_its_own_deadline() -> None:
     play.now += 8.0
     play.roster.note_stop(play.now, fast=False)
     play.go()
-    assert play.roster.next_deadline(play.now) == play.now + 2.0
+    assert play.roster.next_deadline(play.now) == play.now + 2.0 - CUT
     assert KillWorker in map(type, play.go(later=2.0))
     deadline = play.roster.next_deadline(play.now)
     assert deadline is None or deadline > play.now

@@ -1,5 +1,6 @@
 """Anything may happen in any order; the rules hold all the same."""
 
+from math import inf
 from typing import Any
 
 from hypothesis import settings
@@ -8,7 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from runner.supervisor import orders
 from runner.supervisor.book import SERVING
-from runner.supervisor.life import ALONE, FINISHING, HURRY, Generation, Phase, Worker
+from runner.supervisor.leaving import FINISHING, HURRY
+from runner.supervisor.life import ALONE, Generation, Phase, Worker
 from tests.supervisor.roster_play import Play
 
 
@@ -104,9 +106,9 @@ class Life(RuleBasedStateMachine):
         """Any of them."""
         return self.pick(data, list(self.play.roster.workers.values()))  # type: ignore[no-any-return]
 
-    @rule(data=st.data(), what=st.sampled_from(["ready", "retires", "ends"]))
+    @rule(data=st.data(), what=st.sampled_from(["ready", "retires", "streams", "calls", "ends"]))
     def worker_acts(self, data: Any, what: str) -> None:
-        """It accepts, leaves by itself, or ends with or without having been asked."""
+        """It accepts, leaves by itself, only streams or no longer does, or ends with or without having been asked."""
         worker = self.worker(data)
         if worker is None:
             return
@@ -115,6 +117,8 @@ class Life(RuleBasedStateMachine):
                 self.play.roster.note_ready(worker.key)
             case "retires" if not worker.leaving:
                 self.play.roster.note_retiring(worker.key, self.play.now)
+            case "streams" | "calls" if worker.leaving:
+                self.play.roster.note_streaming(worker.key, int(what == "streams"), self.play.now)
             case _:
                 self.play.roster.note_worker_gone(worker.key, self.play.now)
         self.obey()
@@ -188,6 +192,18 @@ class Life(RuleBasedStateMachine):
             busy = {w.generation for w in workers if not w.hurried}
             assert len(busy - {current.number}) <= FINISHING
             assert all(w.deadline <= self.play.now + HURRY for w in workers if w.hurried)
+            recycled = [w.slot for w in workers if w.generation == current.number and not w.hurried]
+            assert all(recycled.count(slot) <= FINISHING for slot in recycled)
+
+    @invariant()
+    def who_only_streams_is_let_be(self) -> None:
+        """Unless there are too many, or everything ends: then nobody has longer than all others."""
+        book = self.play.roster
+        for worker in book.workers.values():
+            if worker.streams and not (worker.hurried or book.stopping):
+                assert (worker.deadline, worker.cut) == (inf, False)
+            if worker.leaving and book.stopping:
+                assert worker.deadline <= book.stop_deadline
 
     @invariant()
     def nothing_waits_without_a_deadline(self) -> None:
@@ -196,7 +212,7 @@ class Life(RuleBasedStateMachine):
         assert deadline is None or deadline > self.play.now
         book = self.play.roster
         waiting = book.due and book.loading() is None and not book.stopping
-        waiting = waiting or any(w.leaving and not w.killed for w in book.workers.values())
+        waiting = waiting or any(w.deadline < inf and not w.killed for w in book.workers.values())
         assert not waiting or deadline is not None
 
     def teardown(self) -> None:

@@ -40,7 +40,7 @@ class Stage:
 
     def hear(self, kind: type[Any], channel: Channel | None = None) -> Any:
         """The next message, which must be of that kind."""
-        message, _ = receive(channel or self.channel)
+        message, _ = receive(channel or self.channel, streams=kind is messages.Streaming)
         assert isinstance(message, kind), message
         return message
 
@@ -89,9 +89,11 @@ def ended(channel: Channel) -> bool:
     return False
 
 
-def receive(channel: Channel) -> tuple[Message, list[int]]:
-    """Wait for the next message and what comes along."""
+def receive(channel: Channel, *, streams: bool = False) -> tuple[Message, list[int]]:
+    """Wait for the next message and what comes along; what it says of its *streams* only if asked for."""
     channel.sock.settimeout(PATIENCE)
     received = channel.receive()
     assert received is not None
+    if isinstance(received[0], messages.Streaming) and not streams:
+        return receive(channel)
     return received

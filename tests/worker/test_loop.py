@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from runner.process import messages
 from runner.process.messages import Channel
 from runner.process.scoreboard import Counter, Moment
 from tests.conftest import Project
-from tests.support.client import Conversation, fetch
+from tests.support.client import Conversation, Truncated, fetch
 from tests.support.process import PATIENCE
 from tests.support.project import edit
 from tests.support.stage import Stage, ended, generation, receive
@@ -107,6 +108,64 @@ def test_that_it_leaves_stands_on_the_scoreboard(project: Project, tmp_path: Pat
             assert worker.row.when(Moment.LEAVING) == 0
             assert len(slow.reply().body) == 20_000_000
         successor.close()
+        worker.channel.close()
+
+
+TICKS = """
+import time
+def main(environ, start_response):
+    start_response("200 OK", [])
+    while True:
+        yield b"tick"
+        time.sleep(0.005)
+"""
+
+
+def test_retiring_it_says_that_only_streams_are_left(project: Project, tmp_path: Path) -> None:
+    """An answer that only has to leave is one; then it is over, and so is the worker."""
+    with generation(project({"app.py": LARGE})) as stage:
+        worker = Hired(stage, tmp_path)
+        with Conversation(worker.address) as slow:
+            slow.request("GET", "/", {"Connection": "close"})
+            until("it is answered", lambda: worker.row.get(Counter.REQUESTS) == 1)
+            worker.say(messages.Retire())
+            assert worker.hear(messages.Streaming) == messages.Streaming(1)
+            assert len(slow.reply().body) == 20_000_000
+        assert worker.hear(messages.Streaming) == messages.Streaming(0)
+        assert ended(worker.channel)
+        worker.channel.close()
+
+
+def test_by_order_it_cuts_its_streams(project: Project, tmp_path: Path) -> None:
+    """The client sees that something is missing, and the worker has nothing more to do."""
+    with generation(project({"app.py": TICKS})) as stage:
+        worker = Hired(stage, tmp_path)
+        with Conversation(worker.address) as endless:
+            endless.request("GET", "/")
+            assert endless.socket.recv(12, socket.MSG_PEEK) == b"HTTP/1.1 200"
+            worker.say(messages.Retire())
+            assert worker.hear(messages.Streaming) == messages.Streaming(1)
+            worker.say(messages.Cut("it is late"))
+            with pytest.raises(Truncated):
+                endless.reply()
+            assert worker.hear(messages.Streaming) == messages.Streaming(0)
+        assert ended(worker.channel)
+        worker.channel.close()
+
+
+def test_at_a_stop_it_says_nothing_of_streams(project: Project, tmp_path: Path) -> None:
+    """They have no more time than all others; it only cuts them in the end."""
+    with generation(project({"app.py": TICKS})) as stage:
+        worker = Hired(stage, tmp_path)
+        with Conversation(worker.address) as endless:
+            endless.request("GET", "/")
+            assert endless.socket.recv(12, socket.MSG_PEEK) == b"HTTP/1.1 200"
+            worker.say(messages.Retire(last=True))
+            worker.say(messages.Cut("it is late"))
+            with pytest.raises(Truncated):
+                endless.reply()
+        with pytest.raises(EOFError):
+            receive(worker.channel, streams=True)
         worker.channel.close()
 
 

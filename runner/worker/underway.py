@@ -1,0 +1,64 @@
+"""The requests under way, and which of them are streams: answers that have begun to leave and go on.
+
+    call      the application has not begun its answer, or the client is gone and the call has not ended
+    stream    a part of the answer has left, and the client is there
+    tail      the answer is over, and its last bytes are still on their way to a slow reader
+    arriving  the rest of a request's body is awaited
+
+A worker that retires is given a time for all of these together; once nothing but streams and tails is left it says so,
+for they may take as long as they like.
+
+Laws: on the loop's thread only; nothing is said twice. What is cut looks cut at once: the host may come to its end
+later than the process. Start at Underway.tell.
+"""
+
+from __future__ import annotations
+
+from runner.front.connection import Connection
+from runner.log import Log
+from runner.process.messages import Channel, Streaming
+from runner.request import Served
+
+
+class Underway:
+    """*connections*: all that are open in this process, for it is they whom a retiring worker waits for."""
+
+    def __init__(self, connections: set[Connection], channel: Channel, log: Log) -> None:
+        self._connections = connections
+        self._channel = channel
+        self._log = log
+        self._exchanges: set[Served] = set()
+        self._told = 0
+
+    def begin(self, exchange: Served) -> None:
+        """The application is about to be called for it."""
+        self._exchanges.add(exchange)
+
+    def end(self, exchange: Served) -> None:
+        """Its answer is over, whole or not."""
+        self._exchanges.discard(exchange)
+
+    def streams(self) -> list[Served]:
+        """Those whose answer has begun and goes on."""
+        return [exchange for exchange in self._exchanges if exchange.committed and not exchange.gone]
+
+    def only_streams(self) -> int:
+        """How many streams and tails there are, if nothing else is under way; else 0."""
+        streams = self.streams()
+        tails = {connection for connection in self._connections if connection.closed}
+        rest = self._connections - tails - {exchange.connection for exchange in streams}
+        return 0 if rest or len(streams) < len(self._exchanges) else len(streams) + len(tails)
+
+    def tell(self) -> None:
+        """The worker retires: tell the supervisor of `only_streams`, if that is new."""
+        if (count := self.only_streams()) != self._told:
+            self._told = count
+            self._channel.send(Streaming(count))
+
+    def cut(self, reason: str) -> None:
+        """Nobody waits any longer: end the streams so that each client sees that something is missing."""
+        streams = self.streams()
+        for exchange in streams:
+            exchange.cut()
+        if streams:
+            self._log.warning(f"answers that had begun and were cut: {len(streams)}; {reason}")
