@@ -15,7 +15,8 @@ COLUMNS = {"slot": "slot", "pid": "pid", "generation": "generation", "state": "s
 
 
 def render(report: Mapping[str, Any]) -> str:
-    """A few lines, ended by a newline: the run, its addresses, its last reload, its workers, its counters.
+    """A few lines, ended by a newline: the run, its addresses, its last reload, its workers, what older generations
+    finish, its counters.
 
     `uptime` is in seconds. So is `since`, on any clock, as long as it is one for the run and its workers.
     """
@@ -24,6 +25,7 @@ def render(report: Mapping[str, Any]) -> str:
     paragraphs = [
         "\n".join(part for part in parts if part),
         "\n".join(_workers(report)),
+        "\n".join(_finishing(each, report) for each in report.get("finishing") or ()),
         _counters(report.get("counters") or {}),
         "\n".join(f"note: {note}" for note in report.get("notes") or ()),
     ]
@@ -125,6 +127,15 @@ def _cell(name: str, worker: Mapping[str, Any], report: Mapping[str, Any]) -> st
             return _number(count)
         case _, value:
             return str(value)
+
+
+def _finishing(older: Mapping[str, Any], report: Mapping[str, Any]) -> str:
+    """`finishing   generation 3: 1 worker, 2 streams, for 4m 10s`."""
+    counts = [f"{older[name]} {name[:-1] if older[name] == 1 else name}"
+              for name in ("workers", "streams") if older.get(name)]  # fmt: skip
+    if since := _cell("since", older, report):
+        counts.append(f"for {since}")
+    return f"finishing   generation {older.get('generation', '?')}: {', '.join(counts)}"
 
 
 def _aligned(column: Sequence[str]) -> list[str]:

@@ -17,6 +17,10 @@ REPORT: dict[str, Any] = {
         {"slot": 0, "pid": 4712, "generation": 15, "state": "idle", "requests": 1204, "since": 8900.0},
         {"slot": 1, "pid": 4713, "generation": 15, "state": "retiring", "requests": 33, "since": 8999.0},
     ],
+    "finishing": [
+        {"generation": 12, "workers": 1, "streams": 2, "since": 8400.0},
+        {"generation": 14, "workers": 2, "streams": 0, "since": 8999.0},
+    ],
     "counters": {
         "requests": 1237, "redirects": 3, "held": 2, "moved": 5, "expired": 0, "refused": 0,
         "crashes": 0, "reloads": 14,
@@ -34,6 +38,9 @@ reloaded    app.py, models.py -> generation 15 in 38 ms
 slot   pid  generation  state     requests     for
    0  4712          15  idle         1,204  1m 40s
    1  4713          15  retiring        33      1s
+
+finishing   generation 12: 1 worker, 2 streams, for 10m 00s
+finishing   generation 14: 2 workers, for 1s
 
 1,237 requests, 3 redirects, 2 held, 5 moved, 0 expired, 0 refused, 0 crashes, 14 reloads
 

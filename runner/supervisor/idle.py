@@ -26,12 +26,15 @@ class Idle:
         """When `over` should be asked; None if *limit* is off (0)."""
         return now + limit / _LOOKS if limit else None
 
-    def over(self, limit: float, slots: int, now: float) -> bool:
-        """Nobody has asked for anything for *limit* seconds in any of the first *slots* rows."""
+    def over(self, limit: float, slots: int, now: float, *, streams: bool = False) -> bool:
+        """Nobody has asked for anything for *limit* seconds in any of the first *slots* rows.
+
+        *streams*: workers that leave, of which no row tells, still have answers to finish.
+        """
         if not limit:
             return False
         rows = [self._scoreboard.row(slot) for slot in range(slots)]
         answered = sum(row.get(Counter.REQUESTS) for row in rows)
-        if answered != self._seen or any(row.get(Counter.INFLIGHT) for row in rows):
+        if answered != self._seen or streams or any(row.get(Counter.INFLIGHT) for row in rows):
             self._seen, self._since = answered, now
         return now - self._since >= limit

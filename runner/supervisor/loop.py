@@ -100,7 +100,8 @@ class Supervisor:
                 self._desk.look(time.monotonic())
                 self._clerk.accounts.look(time.monotonic())
                 self._overdue.look(self._settings.timeout)
-                if self._idle.over(self._settings.idle_exit, self._roster.wanted, time.monotonic()):
+                streams = any(worker.streams for worker in self._roster.workers.values())
+                if self._idle.over(self._settings.idle_exit, self._roster.wanted, time.monotonic(), streams=streams):
                     self._stop("idle", fast=False)
         finally:
             self._crew.kill_all()

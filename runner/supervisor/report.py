@@ -15,7 +15,7 @@ from runner.process import messages
 from runner.process.scoreboard import Counter, Scoreboard
 from runner.settings import Settings
 from runner.supervisor.checkpoints import Checkpoint
-from runner.supervisor.life import Phase
+from runner.supervisor.life import Phase, Worker
 from runner.supervisor.roster import Roster
 
 
@@ -94,6 +94,7 @@ class Ledger:
             "files": self.files,
             "generation": current.number if current else roster.newest_served(),
             "workers": [],
+            "finishing": self._finishing(roster, current.number if current else roster.newest_served()),
             "checkpoints": [each._asdict() for each in checkpoints],
             "counters": self._counters(scoreboard),
             "notes": [*self.notes, *self._passing_notes(roster)],
@@ -110,6 +111,18 @@ class Ledger:
                  "requests": row.get(Counter.REQUESTS), "since": round(worker.since - self._since, 1)}
             )  # fmt: skip
         return report
+
+    def _finishing(self, roster: Roster, newest: int) -> list[dict[str, Any]]:
+        """The older generations that have answers to finish; *streams* of those that are busy with nothing else."""
+        found: dict[int, list[Worker]] = {}
+        for worker in roster.workers.values():
+            if worker.leaving and worker.generation != newest:
+                found.setdefault(worker.generation, []).append(worker)
+        return [
+            {"generation": number, "workers": len(workers), "streams": sum(worker.streams for worker in workers),
+             "since": round(min(worker.left for worker in workers) - self._since, 1)}
+            for number, workers in sorted(found.items())
+        ]  # fmt: skip
 
     def _passing_notes(self, roster: Roster) -> list[str]:
         """What is so just now."""

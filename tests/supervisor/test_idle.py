@@ -29,6 +29,13 @@ def test_a_request_under_way_is_not_idle() -> None:
     assert [idle.over(10.0, 2, now) for now in (509.9, 510.0)] == [False, True]
 
 
+def test_a_stream_of_a_worker_that_leaves_is_not_idle() -> None:
+    """No row tells of it: the successor has that."""
+    idle = Idle(Scoreboard(), now=100.0)
+    assert not idle.over(10.0, 2, 500.0, streams=True)
+    assert [idle.over(10.0, 2, now) for now in (509.9, 510.0)] == [False, True]
+
+
 def test_zero_is_off() -> None:
     """Without the setting nothing ends, and nobody needs to look."""
     idle = Idle(Scoreboard(), now=100.0)

@@ -9,6 +9,7 @@ import pytest
 from runner.process.scoreboard import Counter, Scoreboard
 from runner.settings import resolve
 from runner.status import render
+from runner.supervisor.life import ALONE
 from runner.supervisor.report import Ledger
 from tests.supervisor.roster_play import Play
 
@@ -94,6 +95,28 @@ def test_counters_never_go_backwards(board: Scoreboard) -> None:
     play.settle()
     requests.append(report(play, board)["counters"]["requests"])
     assert (requests, len(play.workers(1))) == ([0, 12, 12], 2)
+
+
+def test_older_generations_that_finish_answers_are_listed(board: Scoreboard) -> None:
+    """How many workers, how many streams, since when on the clock of the workers; and it is text."""
+    play = Play()
+    play.superseded()
+    assert report(play, board)["finishing"] == []
+    first, second = play.workers(1).values()
+    for slot in range(2):
+        play.go(later=ALONE)
+        play.roster.note_ready(play.workers(2)[slot])
+    play.go()
+    assert all(play.roster.workers[key].leaving for key in (first, second))
+    play.roster.note_streaming(second, 3, play.now)
+    seen = report(play, board)
+    (older,) = seen["finishing"]
+    assert (older["generation"], older["workers"], older["streams"]) == (1, 2, 3)
+    began = next(each["since"] for each in seen["workers"] if each["generation"] == 1)
+    assert older["since"] == pytest.approx(began + 2 * ALONE)
+    assert "\n\nfinishing   generation 1: 2 workers, 3 streams, for " in render(seen)
+    play.roster.note_worker_gone(first, play.now)
+    assert "generation 1: 1 worker, 3 streams, for" in render(report(play, board))
 
 
 def test_each_worker_has_a_row(board: Scoreboard) -> None:
