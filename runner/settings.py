@@ -113,7 +113,7 @@ class Settings:
 
     timeout: float = knob(_LIMITS, 0.0, DURATION, "the longest call without a yield")
     slow: float = knob(_LIMITS, 5.0, DURATION, "a call that takes longer is logged with its stack; 0 is off")
-    graceful_timeout: float = knob(_LIMITS, 30.0, DURATION, "a retiring worker finishes requests so long")
+    graceful_timeout: float = knob(_LIMITS, 30.0, DURATION, "a retiring worker's calls may take so long")
     hold_timeout: float = knob(_LIMITS, 30.0, DURATION, "a request waits for newer code so long, then 503")
     keep_alive: float = knob(_LIMITS, 15.0, DURATION, "an idle HTTP connection stays open so long")
     header_timeout: float = knob(_LIMITS, 10.0, DURATION, "a request's head must be whole after so long")
