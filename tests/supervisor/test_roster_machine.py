@@ -189,10 +189,11 @@ class Life(RuleBasedStateMachine):
         current = self.play.roster.current()
         if current is not None:
             workers = [w for w in self.play.roster.workers.values() if w.leaving and not w.killed]
-            busy = {w.generation for w in workers if not w.hurried}
-            assert len(busy - {current.number}) <= FINISHING
             assert all(w.deadline <= self.play.now + HURRY for w in workers if w.hurried)
-            recycled = [w.slot for w in workers if w.generation == current.number and not w.hurried]
+            # Who has no longer than that anyway is not hurried.
+            busy = [w for w in workers if w.deadline > self.play.now + HURRY]
+            assert len({w.generation for w in busy} - {current.number}) <= FINISHING
+            recycled = [w.slot for w in busy if w.generation == current.number]
             assert all(recycled.count(slot) <= FINISHING for slot in recycled)
 
     @invariant()
