@@ -51,12 +51,27 @@ APP = """
             await asyncio.sleep(0.01)
         writer.write(b"over")
         writer.close()
+
+    async def live(scope, receive, send):
+        assert scope["type"] == "http"
+        headers = [tuple(text.encode() for text in header) for header in HEADERS]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if scope["path"] == "/":
+            await send({"type": "http.response.body", "body": b"%d" % module.VALUE})
+            return
+        while not os.path.exists(GATE):
+            await send({"type": "http.response.body", "body": EVENT, "more_body": True})
+            await asyncio.sleep(0.01)
+        await send({"type": "http.response.body", "body": b"over"})
+        # Background work is ended at a reload, and keeps no stream of others, nor the reload, from anything.
+        await asyncio.sleep(600)
 """
 FILES = {"app.py": APP, "module.py": "VALUE = 0\n"}
 KINDS = {
-    "inline": ("/stream", ()),
-    "threads": ("/stream", ("--threads", "2")),
-    "delayed": ("/later", ()),
+    "inline": ("/stream", ("app:main",)),
+    "threads": ("/stream", ("app:main", "--threads", "2")),
+    "delayed": ("/later", ("app:main",)),
+    "asgi": ("/stream", ("app:live",)),
 }
 GRACE = 1.0
 """Seconds of --graceful-timeout."""
@@ -93,11 +108,11 @@ class Theatre:
     """A run with one worker, and who edits its code."""
 
     def __init__(self, project: Project, runner: Runner, kind: str, tmp_path: Path, *options: str) -> None:
-        self.path, threads = KINDS[kind]
+        self.path, command = KINDS[kind]
         self.place = project(FILES)
         self.gate = tmp_path / "gate"
         self.served: Served = runner(
-            self.place, "app:main", "--workers", "1", "--graceful-timeout", f"{GRACE}s", *threads, *options,
+            self.place, *command, "--workers", "1", "--graceful-timeout", f"{GRACE}s", *options,
             env={"GATE": str(self.gate)},
         )  # fmt: skip
 
