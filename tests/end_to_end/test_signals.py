@@ -55,7 +55,7 @@ def test_a_graceful_end_finishes_what_is_under_way(
         assert waiting.reply().body.startswith(b"1 ")
         assert streaming.reply().body.startswith(b"begun1 ")
     assert served.wait() == 0
-    assert not alive(below)
+    until("all have ended", lambda: not alive(below))
 
 
 def test_a_second_int_ends_at_once(project: Project, runner: Runner, tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_the_end_does_not_wait_for_an_import(project: Project, runner: Runner, h
     served.signal(signal.SIGTERM)
     assert served.wait() == 0
     assert time.monotonic() - began < 3.0
-    assert not alive(below)
+    until("all have ended", lambda: not alive(below))
 
 
 def test_the_end_may_come_at_any_moment_of_the_start(project: Project, sockets: Path) -> None:
@@ -188,7 +188,7 @@ def test_term_during_a_reload_ends(project: Project, runner: Runner) -> None:
     served.signal(signal.SIGTERM)
     served.signal(signal.SIGHUP)
     assert served.wait() == 0
-    assert not alive(below)
+    until("all have ended", lambda: not alive(below))
 
 
 def test_a_burst_of_everything_is_survived(project: Project, runner: Runner) -> None:
