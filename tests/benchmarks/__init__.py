@@ -1,6 +1,7 @@
-"""Figures, not tests: `make bench`, or `python -m tests.benchmarks [throughput] [modules] [edits] [sqlite] [waiting]`.
+"""Figures, not tests: `make bench`, or `python -m tests.benchmarks [throughput] [asgi] [modules] [edits] [sqlite] [waiting]`.
 
     throughput  the runner and its peers behind one nginx
+    asgi        the same for an asynchronous application
     modules     what 1,000 or 5,000 modules cost a request, and what watching them costs
     edits       what clients notice while the code is edited under them, and how soon an edit is there
     sqlite      what an application pays for being watched that writes beside its code at every request
