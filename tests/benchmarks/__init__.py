@@ -1,4 +1,4 @@
-"""Figures, not tests: `make bench`, or `python -m tests.benchmarks [throughput] [asgi] [modules] [edits] [sqlite] [waiting]`.
+"""Figures, not tests: `make bench`, or `python -m tests.benchmarks [throughput] [asgi] [modules] [edits] …`.
 
     throughput  the runner and its peers behind one nginx
     asgi        the same for an asynchronous application

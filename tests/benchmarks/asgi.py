@@ -1,7 +1,7 @@
 """How many requests a second an asynchronous application answers, beside uvicorn and granian behind the same nginx.
 
-Goal: over FastCGI at least 1.1 of uvicorn (httptools, uvloop). It is measured twice: behind the lines for nginx that its
-documentation gives, and with connections kept, which those do not do. Start at run.
+Goal: over FastCGI at least 1.1 of uvicorn (httptools, uvloop), which is measured twice: behind the lines for nginx that
+its documentation gives, and with connections kept, which those do not do. Start at run.
 """
 
 import sys
