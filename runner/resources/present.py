@@ -1,7 +1,7 @@
 """The scope of the present request: found by its context, opened and closed by whoever calls the application.
 
+    present         that of whoever asks; scripts and tests have their own (own.py)
     RequestScopes   in a worker: a host tells it when a request begins and ends
-    scope           in scripts and tests: `with scope():`
 
 Law: a request's scope is found by its context alone, so it is the same in each step of a streamed answer, in its
 close(), and in threads that were given the context (Request.bind); never another's. Start at present.
@@ -11,28 +11,27 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from traceback import format_exception
 from typing import Any
 
 from runner.errors import NoRequest, ResourcesClosed
 from runner.log import Log, escape
 from runner.request import CURRENT, Exchange, Request
-from runner.resources.recipes import BUILT_IN, Recipes
-from runner.resources.scope import Held, Scope
+from runner.resources.ascope import AsyncScope
+from runner.resources.bell import on_loop
+from runner.resources.own import OWN
+from runner.resources.recipes import BUILT_IN, Recipe, Recipes
+from runner.resources.scope import Held, worn
 
 recipes = Recipes()
 """What this process can open."""
 HELD = 30.0
 """Seconds that an answer which goes out bit by bit may hold a resource before that is told."""
-_OWN: ContextVar[Scope] = ContextVar("scope")
 
 
-def present() -> Scope:
+def present() -> AsyncScope:
     """Raises NoRequest outside of a request, ResourcesClosed after its end."""
-    own = _OWN.get(None)
+    own = OWN.get(None)
     if own is not None:
         return own
     request = CURRENT.get(None)
@@ -42,49 +41,17 @@ def present() -> Scope:
     if keeper is None:
         raise ResourcesClosed(f"a resource was to be opened after the end of {request.method} {request.path}")
     scopes: RequestScopes = keeper[0]
-    return scopes.of(keeper[1])
+    return scopes.of(*keeper[1:])
 
 
-class OwnScope(Scope):
-    """That of a script or a test; *errors*: what its closers have raised."""
+class _RequestScope(AsyncScope):
+    __slots__ = ("_exchange", "_log", "_thread", "told")
 
-    __slots__ = ("errors",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.errors: list[BaseException] = []
-
-    def failed(self, held: Held, error: BaseException) -> None:
-        """See Scope."""
-        self.errors.append(error)
-
-
-@contextmanager
-def scope() -> Iterator[OwnScope]:
-    """A scope of one's own for a script or a test: what is opened in it is closed at its end.
-
-    What closers raise is raised when all are closed: the error, or an ExceptionGroup of several.
-    """
-    made = OwnScope()
-    token = _OWN.set(made)
-    try:
-        yield made
-    finally:
-        _OWN.reset(token)
-        made.close()
-    if len(made.errors) == 1:
-        raise made.errors[0]
-    if made.errors:
-        raise BaseExceptionGroup("several resources could not be closed", made.errors)
-
-
-class _RequestScope(Scope):
-    __slots__ = ("_exchange", "_log", "told")
-
-    def __init__(self, exchange: Exchange, log: Log, most: int, waits: bool) -> None:
+    def __init__(self, exchange: Exchange, log: Log, most: int, waits: bool, thread: int) -> None:
         super().__init__(most=most, waits=waits)
         self._exchange = exchange
         self._log = log
+        self._thread = thread
         self.told = False
 
     def failed(self, held: Held, error: BaseException) -> None:
@@ -94,8 +61,8 @@ class _RequestScope(Scope):
         _tell_open(self._log, subject, error)
 
     def left(self) -> bool:
-        """See Scope."""
-        return self._exchange.look()
+        """See Scope. Only the thread that calls the application may touch its connection."""
+        return self._exchange.look() if threading.get_ident() == self._thread else self._exchange.gone
 
     def look(self, now: float) -> None:
         """Tell, once, of what is held for long while an answer goes out bit by bit."""
@@ -110,10 +77,29 @@ class _RequestScope(Scope):
             )
 
 
-class RequestScopes:
-    """A Guard (runner.request): a scope for each request.
+class _KeptScope(AsyncScope):
+    """What outlived its requests, when the worker retires."""
 
-    *most*: --max-open; *waits*: each call has a thread of its own, so it may wait for others.
+    __slots__ = ("_log",)
+
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self._log = log
+
+    def take(self, recipe: Recipe, resource: Any) -> None:
+        """One more to be closed."""
+        self._held.append(worn(recipe, resource))
+
+    def failed(self, held: Held, error: BaseException) -> None:
+        """See Scope."""
+        _tell_open(self._log, held.name, error)
+
+
+class RequestScopes:
+    """An AsyncGuard (runner.request): a scope for each request.
+
+    *most*: --max-open; *waits*: whoever is not on an event loop's thread may wait for others (not so an inline call,
+    which keeps the loop from turning, although it sees none).
     """
 
     def __init__(self, log: Log, *, most: int, waits: bool) -> None:
@@ -122,34 +108,53 @@ class RequestScopes:
         self._waits = waits
         self._lock = threading.Lock()
         self._open: dict[Request, _RequestScope] = {}
+        self._retired = False
 
     def begin(self, exchange: Exchange) -> None:
         """See Guard. A scope is made when something is opened: most requests open nothing."""
-        exchange.request.keeper = self, exchange
+        exchange.request.keeper = self, exchange, threading.get_ident()
 
-    def of(self, exchange: Exchange) -> _RequestScope:
-        """That of this request. Raises ResourcesClosed if it has just ended."""
+    def of(self, exchange: Exchange, thread: int) -> _RequestScope:
+        """That of this request, which began on *thread*. Raises ResourcesClosed if it has just ended."""
         request = exchange.request
         with self._lock:
             made = self._open.get(request)
             if made is None:
                 if request.keeper is None:
                     raise ResourcesClosed(f"a resource was to be opened after the end of {request.path}")
-                made = self._open[request] = _RequestScope(exchange, self._log, self._most, self._waits)
+                made = self._open[request] = _RequestScope(exchange, self._log, self._most, self._waits, thread)
         return made
 
     def end(self, exchange: Exchange) -> None:
-        """See Guard."""
-        with self._lock:
-            exchange.request.keeper = None
-            made = self._open.get(exchange.request)
+        """See Guard. Where an answer came later there is a loop: a task of its own awaits what is to be awaited."""
+        made = self._leave(exchange)
         if made is not None:
-            made.close()
-            self._open.pop(exchange.request, None)
+            _close(made)
+            self._forget(exchange.request, made)
+        if self._retired:
+            _close(self._emptied())
 
     async def aend(self, exchange: Exchange) -> None:
-        """See AsyncGuard."""
-        self.end(exchange)
+        """See AsyncGuard. Cancelled, it closes all the same; said again, it waits for that."""
+        made = self._leave(exchange)
+        if made is not None:
+            made.begin_close()
+            self._forget(exchange.request, made)
+            await made.aclose()
+        if self._retired:
+            await self._emptied().aclose()
+
+    def _leave(self, exchange: Exchange) -> _RequestScope | None:
+        with self._lock:
+            exchange.request.keeper = None
+            return self._open.get(exchange.request)
+
+    def _forget(self, request: Request, made: _RequestScope) -> None:
+        """What is still being closed is still open, and told so."""
+        if made.ending is None:
+            self._open.pop(request, None)
+        else:
+            made.ending.add_done_callback(lambda _: self._open.pop(request, None))
 
     def look(self) -> None:
         """Now and then, on the loop's thread."""
@@ -158,14 +163,23 @@ class RequestScopes:
             made.look(now)
 
     def retire(self) -> None:
-        """This worker answers no more requests: what was kept for the next ones is closed."""
+        """This worker answers no more requests: what was kept for them is closed, and so is what still comes back."""
+        _close(self._emptied())
+
+    async def aretire(self) -> None:
+        """`retire` where coroutines can be awaited; what requests that have ended still close is waited for."""
+        for made in list(self._open.values()):
+            if made.ending is not None:
+                await made.aclose()
+        await self._emptied().aclose()
+
+    def _emptied(self) -> _KeptScope:
+        self._retired = True
+        kept = _KeptScope(self._log)
         for recipe, pool in recipes.pools():
             for resource in pool.retire():
-                try:
-                    if recipe.close is not None:
-                        recipe.close(resource)
-                except BaseException as error:
-                    _tell_open(self._log, recipe.name, error)
+                kept.take(recipe, resource)
+        return kept
 
     def report(self) -> list[list[Any]]:
         """What is open at this moment: resource, place, seconds, and the request that has opened it."""
@@ -174,6 +188,14 @@ class RequestScopes:
             [held.name, held.place, round(now - held.since, 3), f"{request.method} {request.path}"]
             for request, made in list(self._open.items()) for held in made.all()
         ]  # fmt: skip
+
+
+def _close(scope: AsyncScope) -> None:
+    """As far as that is possible without waiting."""
+    if on_loop():
+        scope.begin_close()
+    else:
+        scope.close()
 
 
 def _tell_open(log: Log, what: str, error: BaseException) -> None:

@@ -9,6 +9,7 @@ Law: opens nothing. Start at Recipes.register.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -21,12 +22,16 @@ BUILT_IN = {kind.__name__: kind for kind in (list, dict, set)}
 
 
 class Recipe(NamedTuple):
-    """One kind of resource. *close* is given what *open* has returned; *pool*: of scope "worker"."""
+    """One kind of resource. *close* is given what *open* has returned; *pool*: of scope "worker".
+
+    *awaited*: one of the two is a coroutine function.
+    """
 
     name: str
     open: Callable[..., Any]
     close: Callable[[Any], Any] | None
     pool: Pool | None = None
+    awaited: bool = False
 
 
 class Recipes:
@@ -48,6 +53,9 @@ class Recipes:
     ) -> Recipes:
         """Say how to *open* what is called *name*, with options as keywords, and how to *close* it.
 
+        Where `await` is possible (runner.resources.aopen) both may be coroutine functions; there plain closers are
+        called on the event loop's thread, also for what a plain `open` has opened in another one.
+
         *scope*: "request", or "worker" for what is kept and lent again; then at most *limit* of it are open in each
         worker, and who wants one more waits *timeout* seconds (None: as long as it takes). Returns itself, so that
         calls can be chained. Raises UsageError.
@@ -59,7 +67,8 @@ class Recipes:
         if limit is not None and limit < 1:
             raise UsageError(f"limit={limit} of the resource {name!r}: at least one, or None for no limit")
         pool = Pool(name, limit, timeout) if scope == "worker" else None
-        self._known[name] = Recipe(name, open, close, pool)
+        awaited = inspect.iscoroutinefunction(open) or inspect.iscoroutinefunction(close)
+        self._known[name] = Recipe(name, open, close, pool, awaited)
         return self
 
     def find(self, name: str) -> Recipe:

@@ -28,11 +28,6 @@ def threads() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def unused(resource: object) -> None:
-    """Nothing is to be closed."""
-    raise AssertionError(f"{resource!r} is closed")
-
-
 def waiting(pool: Pool) -> int:
     """How many stand in the queue."""
     return len(pool._queue)
@@ -47,8 +42,8 @@ def test_what_was_given_back_is_lent_again(pool: Pool) -> None:
     """The one that was used last first."""
     for _ in range(2):
         pool.take("a", wait=False)
-    pool.give("a", "one", unused)
-    pool.give("a", "two", unused)
+    pool.give("a", "one")
+    pool.give("a", "two")
     assert [pool.take("a", wait=False), pool.take("a", wait=False)] == [Lent("two"), Lent("one")]
 
 
@@ -67,7 +62,7 @@ def test_when_patience_ends() -> None:
     pool.take("a", wait=True)
     with pytest.raises(PoolFull):
         pool.take("a", wait=True)
-    pool.give("a", "one", unused)
+    pool.give("a", "one")
     assert pool.take("a", wait=False) == Lent("one")
 
 
@@ -80,10 +75,10 @@ def test_who_came_first_is_served_first(pool: Pool, threads: ThreadPoolExecutor)
         turns.append(threads.submit(pool.take, "a", wait=True))
         until("it waits", lambda number=number: waiting(pool) == number + 1)  # type: ignore[misc]
     for name in ("one", "two"):
-        pool.give("a", name, unused)
+        pool.give("a", name)
     assert [turn.result(PATIENCE) for turn in turns[:2]] == [Lent("one"), Lent("two")]
     assert not turns[2].done()
-    pool.give("a", "one", unused)
+    pool.give("a", "one")
     assert turns[2].result(PATIENCE) == Lent("one")
 
 
@@ -91,14 +86,12 @@ def test_other_options_do_not_suit(pool: Pool, threads: ThreadPoolExecutor) -> N
     """What is idle or given back is closed for whoever needs another one, so that there are never more."""
     for _ in range(2):
         pool.take("a", wait=False)
-    pool.give("a", "one", unused)
-    assert pool.take("b", wait=False) == Lent(room=True, worn=("one",))
+    pool.give("a", "one")
+    assert pool.take("b", wait=False) == Lent(room=True, worn=("a", "one"))
     turn = threads.submit(pool.take, "b", wait=True)
     until("it waits", lambda: waiting(pool))
-    closed: list[object] = []
-    pool.give("a", "two", closed.append)
-    assert turn.result(PATIENCE) == ROOM
-    assert closed == ["two"]
+    pool.give("a", "two")
+    assert turn.result(PATIENCE) == Lent(room=True, worn=("a", "two"))
 
 
 def test_an_opening_that_fails_makes_room(pool: Pool, threads: ThreadPoolExecutor) -> None:
@@ -113,26 +106,14 @@ def test_an_opening_that_fails_makes_room(pool: Pool, threads: ThreadPoolExecuto
     assert pool.take("a", wait=False) == ROOM
 
 
-def test_a_closer_that_fails_makes_room(pool: Pool, threads: ThreadPoolExecutor) -> None:
-    """Else whoever waits would wait for ever."""
-    for _ in range(2):
-        pool.take("a", wait=False)
-    turn = threads.submit(pool.take, "b", wait=True)
-    until("it waits", lambda: waiting(pool))
-    with pytest.raises(AssertionError):
-        pool.give("a", "one", unused)
-    assert turn.result(PATIENCE) == ROOM
-
-
 def test_when_the_worker_retires(pool: Pool) -> None:
-    """What is idle is handed out to be closed, and so is what is given back later."""
+    """What is idle is handed out to be closed, and what is given back later when that is asked again."""
     for _ in range(2):
         pool.take("a", wait=False)
-    pool.give("a", "one", unused)
+    pool.give("a", "one")
     assert pool.retire() == ["one"]
-    closed: list[object] = []
-    pool.give("a", "two", closed.append)
-    assert closed == ["two"]
+    pool.give("a", "two")
+    assert [pool.retire(), pool.retire()] == [["two"], []]
 
 
 def test_without_a_limit() -> None:
@@ -144,7 +125,7 @@ def test_without_a_limit() -> None:
 def test_a_child_begins_with_nothing(pool: Pool) -> None:
     """A connection that is in two processes is of use to none."""
     pool.take("a", wait=False)
-    pool.give("a", "one", unused)
+    pool.give("a", "one")
     child = os.fork()
     if not child:
         os._exit(0 if pool.take("a", wait=False) == ROOM and pool.take("a", wait=False) == ROOM else 1)
@@ -166,14 +147,14 @@ def test_never_more_than_allowed(threads: ThreadPoolExecutor) -> None:
     def use(number: int) -> None:
         key = number % 2
         lent = pool.take(key, wait=True)
-        for _ in lent.worn:
+        if lent.worn is not None:
             count(-1)
         if lent.room and number % 7 == 0:
             pool.lose()
             return
         if lent.room:
             count(1)
-        pool.give(key, "one", lambda resource: count(-1))
+        pool.give(key, "one")
 
     for done in [threads.submit(use, number) for number in range(1000)]:
         done.result(PATIENCE)

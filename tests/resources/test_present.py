@@ -62,32 +62,6 @@ def test_outside_of_a_request() -> None:
         resources.open("list")
 
 
-def test_a_scope_of_ones_own(closed: list[Any]) -> None:
-    """For scripts and tests; one may stand in another."""
-    with resources.scope():
-        outer = resources.open("thing")
-        with resources.scope():
-            inner = resources.open("thing")
-        assert closed == [inner]
-    assert closed == [inner, outer]
-
-
-def test_what_closers_raise_in_ones_own_scope() -> None:
-    """Is raised, all of it."""
-
-    def fail(_: object) -> None:
-        raise ValueError("no")
-
-    resources.register("fails", object, fail)
-    with pytest.raises(ValueError, match="no"), resources.scope():
-        resources.open("fails")
-    with pytest.raises(BaseExceptionGroup) as raised, resources.scope():
-        resources.open("fails")
-        resources.open("fails")
-    assert len(raised.value.exceptions) == 2
-    del recipes._known["fails"]
-
-
 def test_requests_have_scopes_of_their_own(closed: list[Any]) -> None:
     """However their steps follow each other."""
     desk = Desk()
@@ -152,14 +126,18 @@ def test_what_could_not_be_closed_is_logged(capfd: pytest.CaptureFixture[str]) -
 
 
 def test_what_is_kept_is_closed_when_the_worker_retires(closed: list[Any]) -> None:
-    """Not before."""
+    """Not before; what is in use then, when it comes back; what is idle, at once."""
     desk = Desk()
     context = desk.begin(FakeExchange())
-    kept = context.run(resources.open, "kept")
+    kept, idle = context.run(resources.open, "kept"), context.run(resources.open, "kept")
     desk.end(context)
     assert closed == []
+    late = desk.begin(FakeExchange())
+    assert late.run(resources.open, "kept") is kept
     desk.guard.retire()
-    assert closed == [kept]
+    assert closed == [idle]
+    desk.end(late)
+    assert closed == [idle, kept]
 
 
 def test_it_is_known_what_is_open(closed: list[Any]) -> None:
@@ -183,16 +161,6 @@ def test_as_many_as_max_open(closed: list[Any]) -> None:
     with pytest.raises(resources.TooManyOpen):
         context.run(resources.open, "thing")
     desk.end(context)
-
-
-def test_release_and_enter(closed: list[Any]) -> None:
-    """By the names that applications use."""
-    with resources.scope():
-        thing = resources.open("thing")
-        resources.release(thing)
-        assert closed == [thing]
-        with pytest.raises(resources.UnknownResource):
-            resources.release(thing)
 
 
 def test_what_a_stream_holds_for_long_is_told_once(closed: list[Any], capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """What can be opened, by name."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -34,6 +35,19 @@ def test_what_makes_no_sense(options: dict[str, Any]) -> None:
     """Is refused at once, not at the first opening."""
     with pytest.raises(UsageError, match="'a'"):
         Recipes().register("a", list, **options)
+
+
+async def awaited(*_: object) -> None:
+    """An opener or a closer."""
+
+
+@pytest.mark.parametrize(("pair", "expected"), [
+    ((list, None), False), ((list, print), False), ((awaited, None), True), ((list, awaited), True),
+    ((partial(awaited, 1), print), True), ((awaited, awaited), True),
+])  # fmt: skip
+def test_coroutine_functions_are_known(pair: tuple[Any, Any], expected: bool) -> None:
+    """Whichever of the two it is."""
+    assert Recipes().register("a", *pair).find("a").awaited is expected
 
 
 @pytest.mark.parametrize("kind", [list, dict, set])

@@ -334,8 +334,42 @@ def test_a_coroutine_is_no_resource(scope: Tried) -> None:
     async def opens() -> None:
         """Never runs."""
 
-    with pytest.raises(UsageError, match="coroutine function"):
+    with pytest.raises(UsageError, match=r"coroutine function; `await runner\.resources\.aopen\('a'\)"):
         scope.open(Recipes().register("a", opens).find("a"), {})
+
+
+def test_what_a_plain_closer_has_begun(scope: Tried) -> None:
+    """A coroutine, from a function that is none, has not even begun; a future, say, ends by itself."""
+
+    class Begun:
+        def __await__(self) -> Iterator[None]:
+            raise AssertionError("nobody waits for it")
+
+    async def closes(_: object) -> None:
+        """Never runs."""
+
+    scope.open(Recipes().register("a", Thing, lambda thing: closes(thing)).find("a"), {})
+    scope.open(Recipes().register("b", Thing, lambda _: Begun()).find("b"), {})
+    scope.close()
+    ((name, error),) = scope.errors
+    assert name == "a" and "it stays open: its closer is a coroutine function" in str(error)
+
+
+def test_the_end_comes_while_one_is_released(scope: Tried) -> None:
+    """Which nobody here can: it is put back, and told as what the end could not close."""
+
+    async def closes() -> None:
+        """Never runs."""
+
+    def begin(_: object) -> Any:
+        scope.close()
+        return closes()
+
+    thing = scope.open(Recipes().register("a", Thing, begin).find("a"), {})
+    with pytest.raises(UsageError, match="arelease"):
+        scope.release(thing)
+    assert scope.all() == []
+    assert [name for name, _ in scope.errors] == ["a"]
 
 
 # ---- of a pool ----------------------------------------------------------------------------------------------------
