@@ -53,7 +53,45 @@ def stream():
         resources.open_singleton("thing", number=number % 3)
         yield b"x" * 4000
 """
+TASKS = """
+import asyncio, itertools, os
+import module
+from runner import resources
+from runner.request import current
+
+BOOK = os.open(os.environ["BOOK"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+numbers = itertools.count()
+
+def note(what, name):
+    os.write(BOOK, f"{what} {current().id} {name}\\n".encode())
+
+async def opens(**options):
+    await asyncio.sleep(0)
+    name = f"{os.getpid()}-{next(numbers)}"
+    note("open", name)
+    return name
+
+async def closes(name):
+    await asyncio.sleep(0)
+    note("close", name)
+
+resources.register("thing", opens, closes)
+
+async def main(scope, receive, send):
+    if scope["type"] == "lifespan":
+        raise ValueError("nothing to start")
+    while (await receive()).get("more_body"):
+        pass
+    await asyncio.gather(*(resources.aopen("thing") for _ in range(2)))
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    if scope["query_string"] == b"stream":
+        for number in range(30):
+            await resources.aopen_singleton("thing", number=number % 3)
+            await send({"type": "http.response.body", "body": b"x" * 4000, "more_body": True})
+    await send({"type": "http.response.body", "body": b"x" * 30000})
+"""
 CALLS = {"inline": (), "threads": ("--threads", "4")}
+WAYS = {**{name: (APP, options) for name, options in CALLS.items()}, "tasks": (TASKS, ())}
 SITES: list[Site] = [Direct(), nginx.Site(), apache.Site(keep_connections=True)]
 
 
@@ -93,8 +131,8 @@ def book(tmp_path: Path) -> Book:
 def shop(project: Project, runner: Runner, book: Book) -> Callable[..., tuple[Path, Served]]:
     """Serve the application."""
 
-    def start(*options: str) -> tuple[Path, Served]:
-        place = project({"app.py": APP, "module.py": "VALUE = 0\n"})
+    def start(*options: str, app: str = APP) -> tuple[Path, Served]:
+        place = project({"app.py": app, "module.py": "VALUE = 0\n"})
         return place, runner(place, "app:main", *options, env={"BOOK": str(book.path)})
 
     return start
@@ -142,16 +180,17 @@ def crowd(place: Path, address: tuple[str, int], number: int, seed: int) -> None
         editor.join()
 
 
-@pytest.mark.parametrize("calls", CALLS)
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("site", SITES, ids=title)
 @pytest.mark.parametrize("number", [200, pytest.param(10_000, marks=pytest.mark.stress)])
 def test_whatever_clients_do(
-    shop: Callable[..., tuple[Path, Served]], book: Book, site: Site, calls: str, number: int
+    shop: Callable[..., tuple[Path, Served]], book: Book, site: Site, way: str, number: int
 ) -> None:
     """One in five leaves in the middle, the code changes meanwhile: nothing stays open, nothing is closed twice."""
     seed = random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}")
-    place, served = shop(*CALLS[calls])
+    app, options = WAYS[way]
+    place, served = shop(*options, app=app)
     with open_site(served, site) as address:
         crowd(place, address, number, seed)
     until("all is closed", lambda: book.balance() == 0, live=served)
@@ -159,9 +198,10 @@ def test_whatever_clients_do(
     book.check()
 
 
-def test_who_has_the_answer_can_rely_on_it(shop: Callable[..., tuple[Path, Served]], book: Book) -> None:
+@pytest.mark.parametrize("app", [APP, TASKS], ids=["calls", "tasks"])
+def test_who_has_the_answer_can_rely_on_it(shop: Callable[..., tuple[Path, Served]], book: Book, app: str) -> None:
     """What a closer does, a commit say, is done before the end of the answer arrives."""
-    _, served = shop()
+    _, served = shop(app=app)
     with Conversation(served.http) as kept:
         for _ in range(50):
             kept.request("GET", "/?stream")
@@ -218,6 +258,48 @@ def test_a_client_that_leaves_before_the_first_opening(project: Project, runner:
         assert "ResourcesClosed" in served.output
 
 
+AWAITED = """
+import asyncio, itertools, os
+from runner import resources
+from runner.request import current
+from runner.streaming import delayed
+
+BOOK = os.open(os.environ["BOOK"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+numbers = itertools.count()
+
+async def opens():
+    thing = f"{current().id} {next(numbers)}"
+    await asyncio.sleep(0)
+    os.write(BOOK, f"open {thing}\\n".encode())
+    return thing
+
+async def closes(thing):
+    await asyncio.sleep(0)
+    os.write(BOOK, f"close {thing}\\n".encode())
+
+resources.register("thing", opens, closes)
+tasks = set()
+
+def main(environ, start_response):
+    return delayed(lambda respond: tasks.add(asyncio.create_task(answer(respond))))
+
+async def answer(respond):
+    await asyncio.gather(*(resources.aopen("thing") for _ in range(3)))
+    respond("200 OK", [("Content-Type", "text/plain")], b"done")
+"""
+
+
+@pytest.mark.parametrize("calls", CALLS)
+def test_what_tasks_open_is_closed(project: Project, runner: Runner, book: Book, calls: str) -> None:
+    """By coroutine functions, for an answer that came later: its end cannot wait for them, but nothing stays open."""
+    served = runner(project({"app.py": AWAITED}), "app:main", *CALLS[calls], env={"BOOK": str(book.path)})
+    for _ in range(20):
+        assert fetch(served.http, "/").text == "done"
+    until("all is closed", lambda: book.balance() == 0, live=served)
+    assert len(book.requests()) == 20
+    book.check()
+
+
 POOLED = """
 import os, threading, time
 from runner import resources
@@ -259,11 +341,47 @@ def answer():
 """
 
 
+POOLED_TASKS = """
+import asyncio
+from runner import resources
+
+numbers = {"open": 0, "most": 0, "made": 0}
+
+async def opens():
+    numbers["open"] += 1
+    numbers["made"] += 1
+    numbers["most"] = max(numbers["most"], numbers["open"])
+    await asyncio.sleep(0.001)
+    return object()
+
+async def closes(_):
+    numbers["open"] -= 1
+
+resources.register("db", opens, closes, scope="worker", limit=10, timeout=30)
+
+async def main(scope, receive, send):
+    if scope["type"] == "lifespan":
+        raise ValueError("nothing to start")
+    parts = [f"{numbers['most']} {numbers['made']}".encode()]
+    if scope["path"] != "/numbers":
+        await resources.aopen("db")
+        parts = [b"x" * 2000] * 3
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    for part in parts:
+        await asyncio.sleep(0.001)
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body"})
+"""
+
+
 @pytest.mark.parametrize("number", [200, pytest.param(1000, marks=pytest.mark.stress)])
-def test_connections_do_not_grow_with_requests(project: Project, runner: Runner, number: int) -> None:
+@pytest.mark.parametrize(("app", "threads"), [(POOLED, "32"), (POOLED_TASKS, "1")], ids=["threads", "tasks"])
+def test_connections_do_not_grow_with_requests(
+    project: Project, runner: Runner, app: str, threads: str, number: int
+) -> None:
     """More requests than resources: they wait for each other, and there are never more than the limit."""
-    place = project({"app.py": POOLED.replace("LIMIT", "10")})
-    served = runner(place, "app:main", "--workers", "1", "--threads", "32")
+    place = project({"app.py": app.replace("LIMIT", "10")})
+    served = runner(place, "app:main", "--workers", "1", "--threads", threads)
     with ThreadPoolExecutor(64) as pool:
         statuses = {done.result().status for done in [pool.submit(fetch, served.http) for _ in range(number)]}
     assert statuses == {200}
