@@ -199,6 +199,8 @@ class Parts:
         """See Writer."""
         if not isinstance(data, bytes):
             raise LocalProtocolError(f"a part of the answer is {type(data).__name__}, not bytes")
+        if self.closed:
+            return  # perhaps there is not even a loop any more
         self._later.do(self._later.send, data)
         if not self._later.here() and (room := self._later.room()) is not None:
             room.result()
@@ -210,7 +212,8 @@ class Parts:
 
     def close(self) -> None:
         """See Writer."""
-        self._later.do(self._later.finish)
+        if not self.closed:
+            self._later.do(self._later.finish)
 
     def on_disconnect(self, call: Callable[[], object]) -> None:
         """See Writer."""

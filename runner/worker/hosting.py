@@ -70,8 +70,8 @@ class Hosting:
     async def open(self) -> None:
         """Make the hosts, and let those applications start that want to."""
         settings, targets = self._settings, [target for _, target in self._task.mounts]
-        self.scopes = RequestScopes(self._log, most=settings.max_open, waits=settings.threads > 1)
         concurrent = settings.threads > 1 or any(target.kind == "ASGI" for target in targets)
+        self.scopes = RequestScopes(self._log, most=settings.max_open, waits=concurrent)
         clocks = self._clocks(concurrent=concurrent)
         for target in targets:
             if target.kind == "ASGI":
@@ -90,7 +90,7 @@ class Hosting:
         for lifespan in reversed(self._lifespans):
             await lifespan.shutdown(timeout)
         if self.scopes is not None:
-            self.scopes.retire()
+            await self.scopes.aretire()
 
     @property
     def full(self) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -207,6 +208,23 @@ def test_the_length_is_kept(parts: tuple[bytes, ...], cut: bool) -> None:
     with shop(work) as made:
         made.ask()
         assert made.answered().cut is cut
+
+
+def test_a_thread_may_be_later_than_the_worker() -> None:
+    """What is closed stays closed, also when there is no event loop any more that could be asked."""
+    writers: list[Writer] = []
+
+    def work(respond: Respond) -> None:
+        writers.append(respond("200 OK", SIZED))
+        writers[0].write(b"done")
+        writers[0].close()
+
+    with shop(work) as made:
+        made.ask()
+        assert made.answered().body == b"done"
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(writers[0].write, b"x").result()
+        threads.submit(writers[0].close).result()
 
 
 def test_a_part_that_is_no_bytes() -> None:
