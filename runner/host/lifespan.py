@@ -71,8 +71,8 @@ class Lifespan:
         self._ended.set()
 
     def _raised(self, error: BaseException) -> None:
-        if isinstance(error, asyncio.CancelledError) and self._ended.is_set():
-            return
+        if isinstance(error, asyncio.CancelledError) and self._task is not None and self._task.cancelling():
+            return  # by us, after its end; or its process must leave before it has started
         failure = Failure.of(error)
         if self._outcome.done():
             self._log.error(failure.log_text("the application's lifespan"))

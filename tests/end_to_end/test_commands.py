@@ -35,8 +35,8 @@ def refused(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> N
     assert lines[0].startswith("runner: ")
 
 
-APP = {"shop.py": SOURCE, "data.py": "answer = 42\n", "slow.py": "async def app(scope, receive, send):\n    pass\n",
-       "broken.py": "import no_such_module_at_all\n", "thread.py": SOURCE + "\nimport threading\n"
+APP = {"shop.py": SOURCE, "data.py": "answer = 42\n", "broken.py": "import no_such_module_at_all\n",
+       "thread.py": SOURCE + "\nimport threading\n"
        "threading.Thread(target=threading.Event().wait, name='poller', daemon=True).start()\n"}
 
 WRONG_TARGETS = [
@@ -47,7 +47,6 @@ WRONG_TARGETS = [
     ("shop:qqq", ["shop has no attribute 'qqq'", "it has"]),
     ("data:answer", ["data:answer is not callable but int"]),
     ("data", ["data has none of app, application", "write data:NAME"]),
-    ("slow:app", ["slow:app is an ASGI application; only WSGI is served"]),
     ("shop:main(", ["write module:attribute"]),
     ("shop:main(environ)", ["the arguments of a factory must be literals"]),
     ("a b:main", ["'a b' is not a module name"]),
