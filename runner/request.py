@@ -208,6 +208,9 @@ class Exchange(Protocol):
         Raises LocalProtocolError when there is more body than Content-Length announced.
         """
 
+    def commit(self) -> None:
+        """Let the answer begin to leave, though there is nothing of its body yet."""
+
     def finish(self, data: bytes = b"") -> None:
         """Send the last part and end the answer. Raises LocalProtocolError when it is shorter than announced."""
 

@@ -84,9 +84,14 @@ class BaseExchange(ABC):
 
     def send(self, data: bytes) -> bool:
         """See runner.request.Exchange."""
-        if self.gone or self._ended:
+        if self.gone or self._ended or not data:
             return True
         return self._write(self._count(data), last=False)
+
+    def commit(self) -> None:
+        """See runner.request.Exchange."""
+        if not (self.committed or self.gone or self._ended):
+            self._write(b"", last=False)
 
     def finish(self, data: bytes = b"") -> None:
         """See runner.request.Exchange."""
@@ -191,8 +196,6 @@ class BaseExchange(ABC):
     def _write(self, data: bytes, *, last: bool) -> bool:
         head = b""
         if not self.committed:
-            if not data and not last:
-                return True
             if self._head is None:
                 raise LocalProtocolError("the answer has a body but start_response was not called before it")
             self.committed = True

@@ -255,6 +255,9 @@ class FastCGIExchange(BaseExchange):
         if last:
             status = records.OVERLOADED if self.overloaded else records.REQUEST_COMPLETE
             return machine.finish(head + data if head else data, protocol_status=status)
+        if not data and 0 < len(head) <= records.MAX_PAYLOAD:
+            # nginx passes it on at once only if it has nothing more to read, be it padding: else with the first part.
+            return records.serialize_record(records.STDOUT, machine.request_id, head, 0)
         return records.stdout(machine.request_id, head + data if head else data)
 
     def _break(self) -> None:

@@ -171,6 +171,10 @@ class _Call:
         exchange, begun = self._exchange, self._answering.begun
         if begun is not None and not exchange.committed and (more := unbuffered(begun.headers)):
             exchange.start(begun.status, begun.reason, [*begun.headers, *more])
+        if not part.data:
+            # "The protocol server must not start sending the response to the client until it has received at least one
+            # Response Body event": this is one, and how a stream that has nothing to say yet shows that it is open.
+            exchange.commit()
         if exchange.send(part.data):
             await asyncio.sleep(0)  # who produces faster than the kernel takes would keep the loop for himself
         else:

@@ -102,6 +102,10 @@ class ThreadExchange:
             room.result()
         return True
 
+    def commit(self) -> None:
+        """See runner.request.Exchange."""
+        ask(self._loop, self._exchange.commit).result()
+
     def finish(self, data: bytes = b"") -> None:
         """See runner.request.Exchange."""
         ask(self._loop, lambda: self._exchange.finish(data)).result()

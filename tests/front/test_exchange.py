@@ -83,6 +83,18 @@ def test_the_head_waits_for_the_first_byte_of_the_body() -> None:
         assert rig.receive(9) == b"<500>page"
 
 
+def test_a_head_that_need_not_wait() -> None:
+    """It leaves when that is said, once."""
+    with Rig() as rig:
+        answer = exchange(rig)
+        answer.start(200, "", [])
+        answer.commit()
+        assert (answer.committed, rig.receive(5)) == (True, b"<200>")
+        answer.commit()
+        answer.finish(b"part")
+        assert rig.rest() == b"part."
+
+
 def test_a_committed_answer_cannot_begin_again() -> None:
     """The status has left."""
     with Rig() as rig:
