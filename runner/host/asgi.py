@@ -85,17 +85,22 @@ class Host:
         return bool(self.calls)
 
     def cancel(self, *, background: bool) -> None:
-        """Cancel all calls, or only *background* work: that of calls whose answer is complete."""
+        """Cancel all calls, or only *background* work: that of calls whose answer is complete.
+
+        Their time is over; who has seen nothing of his answer is told to ask again.
+        """
         for call in list(self.calls):
             if call.over or not background:
+                call.late = True
                 call.task.cancel()
 
 
 class _Call:
-    """One call of the application, in a *task*. *over*: its answer is complete, or will never be."""
+    """One call of the application, in a *task*. *over*: its answer is complete, or will never be; *late*: too late."""
 
     __slots__ = (
-        "_answering", "_exchange", "_grace", "_host", "_left", "_room", "_short", "_told", "_unread", "over", "task",
+        "_answering", "_exchange", "_grace", "_host", "_left", "_room", "_short", "_told", "_unread", "late", "over",
+        "task",
     )  # fmt: skip
 
     def __init__(self, host: Host, exchange: Exchange) -> None:
@@ -108,7 +113,7 @@ class _Call:
         self._grace: asyncio.TimerHandle | None = None
         self._told: WeakSet[asyncio.Task[Any]] | None = None
         self._short = False  # the request's body never became whole
-        self.over = False
+        self.over = self.late = False
         self.task: asyncio.Task[None]
 
     async def run(self) -> None:
@@ -210,6 +215,9 @@ class _Call:
                 self._host.faults.report(exchange.request, error)  # in its background work
         elif isinstance(error, asyncio.CancelledError | OSError) and self._leaving:
             await self._leave()
+        elif isinstance(error, asyncio.CancelledError) and self.late:
+            await self._release()
+            self._end(self._host.faults.cut, exchange)
         else:
             await self._release()
             self._end(self._host.faults.show, exchange, error)

@@ -11,6 +11,7 @@ from runner.log import Log, escape
 from runner.request import Answer, Exchange, Request
 
 _SHORT = b"The request body did not arrive as a whole; send it again.\n"
+_LATE = b"The server is being restarted; ask again.\n"
 
 
 class Faults:
@@ -30,16 +31,25 @@ class Faults:
         else:
             failure = self.report(request, error)
             answer = failure.answer(request.variables, debug=self.debug)
-        if exchange.committed or exchange.gone:
-            exchange.fail()
-            return
-        exchange.answer(answer)
+        _end(exchange, answer)
+
+    def cut(self, exchange: Exchange) -> None:
+        """End an answer for which there is no more time; RFC 9110 section 15.6.4 if nothing of it has left."""
+        self.log.warning(f"{_subject(exchange.request)}: cut, for it was still under way after --graceful-timeout")
+        _end(exchange, Answer(503, [("Retry-After", "1"), ("Content-Type", "text/plain")], _LATE))
 
     def report(self, request: Request, error: BaseException) -> Failure:
         """Log *error* as the application's failure to answer *request*."""
         failure = Failure.of(error)
         self.log.error(failure.log_text(_subject(request)))
         return failure
+
+
+def _end(exchange: Exchange, answer: Answer) -> None:
+    if exchange.committed or exchange.gone:
+        exchange.fail()
+    else:
+        exchange.answer(answer)
 
 
 def _subject(request: Request) -> str:

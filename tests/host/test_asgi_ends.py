@@ -222,7 +222,7 @@ def test_background_work_that_fails_is_logged() -> None:
 
 @pytest.mark.parametrize(("background", "left"), [(True, ["waiting"]), (False, [])])
 def test_what_has_no_more_time_is_cancelled(background: bool, left: list[str]) -> None:
-    """Work after the answer, or everything."""
+    """Work after the answer, or everything: who waits is told to ask again, and nobody is blamed."""
     running: list[str] = []
 
     async def application(scope: Event, receive: Receive, send: Send) -> None:
@@ -246,6 +246,9 @@ def test_what_has_no_more_time_is_cancelled(background: bool, left: list[str]) -
     one.until(lambda: sorted(running) == left)
     two.host.cancel(background=False)
     one.until(lambda: not running)
+    assert b"Status: 503" in two.receive()
+    (line,) = two.service.lines()
+    assert b"warning: GET /waiting: cut" in line
     for behind in (one, two):
         behind.connection.abort()
         behind.turn()
