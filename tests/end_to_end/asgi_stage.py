@@ -4,10 +4,14 @@ Laws: what the application does is noted in a file; who waits in it waits for a 
 """
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
 from tests.conftest import Project, Runner
-from tests.support.runner_process import Served
+from tests.support.client import Conversation, Reply
+from tests.support.project import project as write
+from tests.support.runner_process import Served, serve
 from tests.support.trouble import until
 
 SOURCE = '''
@@ -135,6 +139,23 @@ async def block(scope, receive, send):
         time.sleep(0.01)
     await answer(send, "blocked")
 '''
+NOTES = '''
+import os
+from runner import resources
+from runner.errors import NoRequest
+from runner.request import current
+
+def note(what):
+    with open(os.environ["BOOK"], "a") as book:
+        book.write(what + "\\n")
+
+def open_thing():
+    note(f"open {current().path}")
+    return current().path
+
+resources.register("thing", open_thing, lambda path: note(f"close {path}"))
+'''
+"""For other applications: notes, and a resource that notes for which path it was opened and closed."""
 FILES = {"app.py": SOURCE, "module.py": "VALUE = 0\n"}
 
 
@@ -175,3 +196,56 @@ def read_until(sock: socket.socket, text: bytes) -> bytes:
         assert more, f"the connection ended before {text!r}: {data!r}"
         data += more
     return data
+
+
+class Shown:
+    """A served application that several tests share, one after the other; each begins with an empty book."""
+
+    def __init__(self, stage: Stage, served: Served) -> None:
+        self.stage = stage
+        self.served = served
+        self._position = served.position
+        stage.book.write_text("")
+
+    @property
+    def notes(self) -> list[str]:
+        """See Stage."""
+        return self.stage.notes
+
+    @property
+    def log(self) -> str:
+        """What was written since this test began."""
+        return "\n".join(self.served.lines[self._position :])
+
+    def until(self, text: str) -> str:
+        """See Stage."""
+        return self.stage.until(text, self.served)
+
+    def paths(self, what: str) -> list[str]:
+        """Of the requests for which that was noted."""
+        return [note.split()[1] for note in self.notes if note.startswith(what)]
+
+    def check_closed(self, number: int) -> None:
+        """So many were opened, and each was closed once, by the request that had opened it."""
+        until("all are closed", lambda: len(self.paths("close")) >= number, live=self.served)
+        assert sorted(self.paths("open")) == sorted(self.paths("close"))
+        assert len(self.paths("open")) == number
+
+    def interleaved(self, targets: list[str]) -> list[Reply]:
+        """The answers to so many requests at once, on connections of their own."""
+        conversations = [Conversation(self.served.http) for _ in targets]
+        for conversation, target in zip(conversations, targets, strict=True):
+            conversation.request("GET", target, {"Connection": "close"})
+        replies = []
+        for conversation in conversations:
+            with conversation:
+                replies.append(conversation.reply())
+        return replies
+
+
+@contextmanager
+def show(folder: Path, source: str, target: str) -> Iterator[Shown]:
+    """Serve *source* for several tests; who does not leave has a second."""
+    stage = Stage(lambda files: write(folder / "project", files), serve, {"app.py": source})
+    with stage.serve("--debug", "--graceful-timeout", "1s", target=target) as served:
+        yield Shown(stage, served)

@@ -147,12 +147,11 @@ def test_a_blocking_call_stalls_no_stream(mounted: Stage, threads: int) -> None:
     ("/live=app:mian", ["app has no attribute 'mian'", "did you mean main?"]),
     ("/live=app:os", ["app:os is not callable"]),
     ("/live=app:main(", ["write module:attribute"]),
+    ("/live/other=shop:main --mount /live/other=app:main", ["'/live/other' is there twice"]),
 ], ids=lambda value: str(value)[:16])  # fmt: skip
-@pytest.mark.parametrize("word", ["serve", "check"])
-def test_a_wrong_mount(mounted: Stage, word: str, mount: str, parts: list[str]) -> None:
+def test_a_wrong_mount(mounted: Stage, mount: str, parts: list[str]) -> None:
     """Exit code 2 and one line, which says what would be right."""
-    options = ["--control", str(mounted.place / "c")] if word == "serve" else []
-    done = run(mounted, word, "shop:main", "--mount", mount, *options)
+    done = run(mounted, "serve", "shop:main", "--mount", *mount.split(), "--control", str(mounted.place / "c"))
     lines = [line for line in done.stderr.splitlines() if "runs as root" not in line]
     assert (done.returncode, done.stdout, len(lines)) == (2, "", 1), done
     assert all(part in lines[0] for part in parts), lines
