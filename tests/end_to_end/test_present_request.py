@@ -76,6 +76,33 @@ STREAMS = """
             yield f"{last} ".encode() * 1000
 """
 
+ASGI_STREAMS = """
+    import asyncio
+    from runner.request import current
+
+    last = ""
+
+    async def main(scope, receive, send):
+        global last
+        assert scope["type"] == "http"
+        last = dict(scope["headers"])[b"x-name"].decode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+        await asyncio.create_task((by_module if scope["path"] == "/module" else by_context)(send))
+        await send({"type": "http.response.body"})
+
+    async def by_context(send):
+        for _ in range(40):
+            await part(send, await asyncio.to_thread(lambda: current().headers["x-name"]))
+
+    async def by_module(send):
+        for _ in range(40):
+            await part(send, last)
+
+    async def part(send, name):
+        await send({"type": "http.response.body", "body": f"{name} ".encode() * 1000, "more_body": True})
+        await asyncio.sleep(0)
+"""
+
 
 @pytest.mark.parametrize("calls", CALLS)
 def test_in_a_frameworks_generator(project: Project, runner: Runner, calls: str) -> None:
@@ -109,11 +136,12 @@ def test_in_threads_of_the_application(project: Project, runner: Runner) -> None
     assert "current().bind(function)" in without
 
 
+@pytest.mark.parametrize("source", [STREAMS, ASGI_STREAMS], ids=["wsgi", "asgi"])
 @pytest.mark.parametrize("way", ["context", "module"])
 @pytest.mark.parametrize("number", [100, pytest.param(1000, marks=pytest.mark.stress)])
-def test_interleaved_streams(project: Project, runner: Runner, way: str, number: int) -> None:
+def test_interleaved_streams(project: Project, runner: Runner, source: str, way: str, number: int) -> None:
     """So many answers at once from one worker, a part of each in turn: each has its own request, as no global has."""
-    served = runner(project({"app.py": STREAMS}), "app:main", "--workers", "1")
+    served = runner(project({"app.py": source}), "app:main", "--workers", "1")
     conversations = [Conversation(served.http) for _ in range(number)]
     for name, conversation in enumerate(conversations):
         conversation.request("GET", f"/{way}", {"X-Name": f"name-{name}", "Connection": "close"})

@@ -1,13 +1,8 @@
-"""What requests open is closed, once and in reverse order, whatever their clients do and whatever is saved meanwhile.
+"""What requests open is closed before their answers end, and there is never more of it than there may be.
 
 The wrong way stands beside it: an application that closes by itself what it opened leaks it as soon as clients leave.
 """
 
-import random
-import socket
-import struct
-import threading
-from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,110 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Project, Runner
-from tests.support import apache, nginx
+from tests.end_to_end.cut_requests import TASKS, WSGI, Book
 from tests.support.client import Conversation, FastCGI, Truncated, fetch, parameters
-from tests.support.project import edit
 from tests.support.runner_process import Served
-from tests.support.sites import Direct, Site, open_site, title
 from tests.support.trouble import until
 
-APP = """
-import itertools, os
-import module
-from runner import resources
-from runner.request import current
-
-BOOK = os.open(os.environ["BOOK"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-numbers = itertools.count()
-
-def note(what, name):
-    os.write(BOOK, f"{what} {current().id} {name}\\n".encode())
-
-def open_thing(**options):
-    name = f"{os.getpid()}-{next(numbers)}"
-    note("open", name)
-    return name
-
-resources.register("thing", open_thing, lambda name: note("close", name))
-
-def main(environ, start_response):
-    environ["wsgi.input"].read()
-    for _ in range(2):
-        resources.open("thing")
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return stream() if environ["QUERY_STRING"] == "stream" else [b"x" * 30000]
-
-def stream():
-    for number in range(30):
-        resources.open_singleton("thing", number=number % 3)
-        yield b"x" * 4000
-"""
-TASKS = """
-import asyncio, itertools, os
-import module
-from runner import resources
-from runner.request import current
-
-BOOK = os.open(os.environ["BOOK"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-numbers = itertools.count()
-
-def note(what, name):
-    os.write(BOOK, f"{what} {current().id} {name}\\n".encode())
-
-async def opens(**options):
-    await asyncio.sleep(0)
-    name = f"{os.getpid()}-{next(numbers)}"
-    note("open", name)
-    return name
-
-async def closes(name):
-    await asyncio.sleep(0)
-    note("close", name)
-
-resources.register("thing", opens, closes)
-
-async def main(scope, receive, send):
-    if scope["type"] == "lifespan":
-        raise ValueError("nothing to start")
-    while (await receive()).get("more_body"):
-        pass
-    await asyncio.gather(*(resources.aopen("thing") for _ in range(2)))
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
-    if scope["query_string"] == b"stream":
-        for number in range(30):
-            await resources.aopen_singleton("thing", number=number % 3)
-            await send({"type": "http.response.body", "body": b"x" * 4000, "more_body": True})
-    await send({"type": "http.response.body", "body": b"x" * 30000})
-"""
 CALLS = {"inline": (), "threads": ("--threads", "4")}
-WAYS = {**{name: (APP, options) for name, options in CALLS.items()}, "tasks": (TASKS, ())}
-SITES: list[Site] = [Direct(), nginx.Site(), apache.Site(keep_connections=True)]
-
-
-class Book:
-    """What the application has noted."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def requests(self) -> dict[str, list[tuple[str, str]]]:
-        """What was opened and closed, by request."""
-        found: dict[str, list[tuple[str, str]]] = defaultdict(list)
-        for line in self.path.read_text().splitlines():
-            what, request, name = line.split()
-            found[request].append((what, name))
-        return found
-
-    def balance(self) -> int:
-        """How many are open."""
-        text = self.path.read_text()
-        return text.count("open ") - text.count("close ")
-
-    def check(self) -> None:
-        """Each was closed once, the last one first, after everything was opened."""
-        for request, events in self.requests().items():
-            opened = [name for what, name in events if what == "open"]
-            assert events[len(opened) :] == [("close", name) for name in reversed(opened)], request
 
 
 @pytest.fixture
@@ -131,74 +28,14 @@ def book(tmp_path: Path) -> Book:
 def shop(project: Project, runner: Runner, book: Book) -> Callable[..., tuple[Path, Served]]:
     """Serve the application."""
 
-    def start(*options: str, app: str = APP) -> tuple[Path, Served]:
+    def start(*options: str, app: str = WSGI) -> tuple[Path, Served]:
         place = project({"app.py": app, "module.py": "VALUE = 0\n"})
         return place, runner(place, "app:main", *options, env={"BOOK": str(book.path)})
 
     return start
 
 
-def visit(address: tuple[str, int], chance: random.Random) -> None:
-    """One visitor; one in five leaves at some byte of the request or of the answer, politely or not."""
-    target = "/?stream" if chance.random() < 0.5 else "/"
-    body = b"b" * chance.randrange(2000)
-    request = f"POST {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-    leaves = chance.random() < 0.2
-    with socket.create_connection(address, timeout=20) as sock:
-        try:
-            if leaves and chance.random() < 0.3:
-                sock.sendall((request + body)[: chance.randrange(len(request + body))])
-            else:
-                sock.sendall(request + body)
-                wanted = chance.randrange(60000) if leaves else 1 << 30
-                while wanted > 0 and (data := sock.recv(min(wanted, 65536))):
-                    wanted -= len(data)
-        except ConnectionError:
-            assert leaves
-        if leaves and chance.random() < 0.5:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
-def crowd(place: Path, address: tuple[str, int], number: int, seed: int) -> None:
-    """So many visitors, eight at a time, and an edit every now and then."""
-    over = threading.Event()
-
-    def edits() -> None:
-        version = 0
-        while not over.wait(0.3):
-            version += 1
-            edit(place / "module.py", f"VALUE = {version}\n")
-
-    editor = threading.Thread(target=edits)
-    editor.start()
-    try:
-        with ThreadPoolExecutor(8) as pool:
-            for done in [pool.submit(visit, address, random.Random(seed + each)) for each in range(number)]:
-                done.result()
-    finally:
-        over.set()
-        editor.join()
-
-
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("site", SITES, ids=title)
-@pytest.mark.parametrize("number", [200, pytest.param(10_000, marks=pytest.mark.stress)])
-def test_whatever_clients_do(
-    shop: Callable[..., tuple[Path, Served]], book: Book, site: Site, way: str, number: int
-) -> None:
-    """One in five leaves in the middle, the code changes meanwhile: nothing stays open, nothing is closed twice."""
-    seed = random.SystemRandom().randrange(1 << 32)
-    print(f"seed {seed}")
-    app, options = WAYS[way]
-    place, served = shop(*options, app=app)
-    with open_site(served, site) as address:
-        crowd(place, address, number, seed)
-    until("all is closed", lambda: book.balance() == 0, live=served)
-    assert len(book.requests()) >= number * 0.7
-    book.check()
-
-
-@pytest.mark.parametrize("app", [APP, TASKS], ids=["calls", "tasks"])
+@pytest.mark.parametrize("app", [WSGI, TASKS], ids=["calls", "tasks"])
 def test_who_has_the_answer_can_rely_on_it(shop: Callable[..., tuple[Path, Served]], book: Book, app: str) -> None:
     """What a closer does, a commit say, is done before the end of the answer arrives."""
     _, served = shop(app=app)
