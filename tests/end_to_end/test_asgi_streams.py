@@ -7,16 +7,14 @@ import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 
 import pytest
 
-from runner.errors import RemoteProtocolError
 from tests.conftest import Project, Runner
 from tests.end_to_end.asgi_stage import Stage, read_until
 from tests.end_to_end.reloading import ask, value
 from tests.support import apache, nginx
-from tests.support.client import Conversation, FastCGI, Truncated, fetch, parameters
+from tests.support.client import Conversation, FastCGI, fetch, parameters
 from tests.support.project import edit
 from tests.support.sites import Direct, Site, open_site, title
 from tests.support.trouble import alive, ready_pids, report, until
@@ -187,26 +185,6 @@ def test_at_the_end_of_the_service_everything_is_cancelled(stage: Stage) -> None
     assert served.wait() == 0
     assert stage.notes.count("open") == stage.notes.count("close") == 2
     assert "shutdown 0" in stage.notes
-    assert "killed" not in served.output
-
-
-def test_old_streams_are_at_most_four_generations(stage: Stage) -> None:
-    """One each, then the oldest is ended; the newer ones go on."""
-    served = stage.serve()
-    with ExitStack() as stack:
-        streams = [stack.enter_context(FastCGI(served.fastcgi)) for _ in range(6)]
-        for version, stream in enumerate(streams):
-            if version:
-                edit(stage.module, value(version))
-            assert ask(served).text == str(version)
-            stream.ask(parameters("/stream"))
-            until("it streams", lambda number=version: stage.notes.count("streams") > number, live=served)  # type: ignore[misc]
-        with pytest.raises((Truncated, RemoteProtocolError)):  # what says that the answer is cut is no FastCGI
-            streams[0].reply()
-        stage.gate.touch()
-        for version, stream in list(enumerate(streams))[1:]:
-            assert stream.reply().body == f"{version} {version} /stream".encode()
-    stage.until("shutdown 0", served)
     assert "killed" not in served.output
 
 
