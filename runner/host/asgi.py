@@ -161,7 +161,8 @@ class _Call:
         """ "Response Start" and "Response Body - send event". Raises LocalProtocolError."""
         exchange = self._exchange
         if exchange.gone or (self.over and exchange.mute):
-            return  # nobody is there to see it
+            await self._discard(event)
+            return
         step = self._answering.take(event)
         if isinstance(step, Begin):
             exchange.start(*step)
@@ -185,6 +186,14 @@ class _Call:
         else:
             self._room = self._room or asyncio.get_running_loop().create_future()
             await asyncio.shield(self._room)
+
+    async def _discard(self, event: Event) -> None:
+        """Nobody is there to see it. Who sends without end would keep the loop, and has the grace like all others."""
+        if event.get("more_body"):
+            self._expire()
+        elif self.over and self._grace is not None:
+            self._grace.cancel()
+        await asyncio.sleep(0)
 
     def _read(self) -> bytes | None:
         """The next part of the request's body; None if it never became whole: then it is as if it had not been sent."""
@@ -248,6 +257,11 @@ class _Call:
         if self._left is not None or self._room is not None:
             self._wake()
 
+    def _expire(self) -> None:
+        """From now on it has the grace to come to its end."""
+        if self._grace is None:
+            self._grace = asyncio.get_running_loop().call_later(self._host.grace, self.task.cancel)
+
     def _wake(self) -> None:
         """There is room again, or the client has left, or the answer is complete."""
         exchange, over = self._exchange, self.over
@@ -256,7 +270,7 @@ class _Call:
             room.set_result(None)
         if not over:
             exchange.resume = self._wake
-        if self._leaving and not over and self._grace is None:
-            self._grace = asyncio.get_running_loop().call_later(self._host.grace, self.task.cancel)
+        if self._leaving and not over:
+            self._expire()
         if (over or self._leaving) and self._left is not None:
             self._left.set()

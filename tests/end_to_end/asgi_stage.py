@@ -116,6 +116,18 @@ async def ticks(scope, receive, send):
         await part(send, "tick\\n")
         await asyncio.sleep(0.02)
 
+async def flood(scope, receive, send):
+    """Without an end, as fast as it is taken."""
+    resources.open("thing")
+    await begin(send)
+    try:
+        while True:
+            await send({"type": "http.response.body", "body": bytes(65536), "more_body": True})
+            note("sends")
+    except asyncio.CancelledError:
+        note("cancelled")
+        raise
+
 async def told(receive):
     while (await receive())["type"] != "http.disconnect":
         pass

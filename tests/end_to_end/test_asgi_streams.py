@@ -80,6 +80,46 @@ def test_a_stream_is_told_that_its_client_has_left(stage: Stage, site: Site) -> 
     assert [note.split()[0] for note in stage.notes] == ["startup", "open", "told", "close"]
 
 
+@pytest.mark.parametrize("site", [Direct(), nginx.Site()], ids=title)
+def test_a_stream_without_an_end(stage: Stage, site: Site) -> None:
+    """A client that does not read holds it back; when he has left it is cancelled. Others are answered all the time."""
+    served = stage.serve("--graceful-timeout", "1s")
+    with open_site(served, site) as address:
+        with Conversation(address) as idle:
+            idle.request("GET", "/flood")
+            stage.until("sends", served)
+            assert {fetch(served.http).text for _ in range(50)} == {"0"}
+            taken = stage.notes.count("sends")
+            assert {fetch(served.http).text for _ in range(50)} == {"0"}
+            assert stage.notes.count("sends") < max(2 * taken, 1000), "it goes on producing for nobody"
+        assert {fetch(served.http).text for _ in range(50)} == {"0"}
+        stage.until("cancelled", served)
+    stage.until("close", served)
+    print(f"{64 * taken} KiB were sent to a client that does not read")
+
+
+def test_a_head_request_ends_a_stream_without_an_end(stage: Stage) -> None:
+    """Its answer is complete with its head; what goes on producing parts is cancelled, and stalls nobody until then."""
+    served = stage.serve("--graceful-timeout", "1s")
+    assert fetch(served.http, "/flood", method="HEAD").status == 200
+    assert {fetch(served.http).text for _ in range(50)} == {"0"}
+    stage.until("cancelled", served)
+    assert stage.notes.count("close") == 1
+
+
+def test_a_client_that_has_asked_for_more_is_missed_as_well(stage: Stage) -> None:
+    """Its next request waits behind the idle one when it leaves; that one is nobody's then."""
+    served = stage.serve()
+    with Conversation(served.http) as leaving:
+        leaving.request("GET", "/idle")
+        leaving.request("GET", "/stream")
+        stage.until("waits", served)
+    stage.until("told", served)
+    stage.until("close", served)
+    until("nothing is under way", lambda: report(served)["workers"][0]["state"] == "ready", live=served)
+    assert "streams" not in stage.notes
+
+
 @pytest.mark.parametrize("flush", [True, False], ids=["flushpackets", "default"])
 def test_apache_says_less(stage: Stage, flush: bool) -> None:
     """Of a client that leaves it tells us only when it fails to write to him: a stream is told, an idle handler never.
