@@ -2,6 +2,7 @@
 it opens and closes. Start at crowd and Book.
 """
 
+import itertools
 import random
 import socket
 import struct
@@ -138,10 +139,10 @@ def crowd(place: Path, address: tuple[str, int], number: int, seed: int) -> int:
     over = threading.Event()
 
     def edits() -> None:
-        version = 0
-        while not over.wait(0.1):
-            version += 1
+        for version in itertools.count(1):
             edit(place / "module.py", f"VALUE = {version}\n")
+            if over.wait(0.1):
+                return
 
     editor = threading.Thread(target=edits)
     editor.start()
