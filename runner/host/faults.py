@@ -5,7 +5,7 @@ Law: an answer whose beginning has left is never ended as if it were whole. Star
 
 from __future__ import annotations
 
-from runner.errors import ClientGone
+from runner.errors import ClientGone, ResourcesClosed
 from runner.host.error_page import Failure
 from runner.log import Log, escape
 from runner.request import Answer, Exchange, Request
@@ -24,7 +24,7 @@ class Faults:
     def show(self, exchange: Exchange, error: BaseException) -> None:
         """Answer with the error page, or cut the answer short if its beginning has left."""
         request = exchange.request
-        if isinstance(error, ClientGone):
+        if isinstance(error, ClientGone) or (exchange.gone and isinstance(error, ResourcesClosed)):
             # Nobody's fault here: the application was told by us, and let it through.
             self.log.debug(f"{_subject(request)}: {error}")
             answer = Answer(400, [("Content-Type", "text/plain")], _SHORT)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.errors import ClientGone
+from runner.errors import ClientGone, ResourcesClosed
 from runner.host.faults import Faults
 from runner.request import Exchange
 from tests.front.rig import Rig, get, poisoned
@@ -43,6 +43,23 @@ def test_a_body_that_never_became_whole_is_the_clients_affair() -> None:
     raw, log = shown(ClientGone("half a body"))
     assert b"Status: 400" in raw
     assert log == []
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_resource_that_is_refused_to_a_client_that_has_left_is_no_error(gone: bool) -> None:
+    """To one that is there it is: the application asks after the end of its answer."""
+
+    def answer(exchange: Exchange) -> None:
+        if gone:
+            rig.peer.close()
+            assert exchange.look()
+        Faults(rig.service.log, debug=False).show(exchange, ResourcesClosed("'db' was to be opened"))
+
+    with Rig() as rig:
+        rig.fastcgi(answer)
+        rig.send(get(keep=False))
+        rig.until(lambda: rig.service.outcomes)
+        assert bool(rig.service.lines()) is not gone
 
 
 @pytest.mark.parametrize("path", ["/a\nb", "/\x1b[31m"])
