@@ -20,6 +20,9 @@ from runner.host.asgi import Application, Event
 from runner.host.error_page import Failure
 from runner.log import Log
 
+SLOW = 5.0
+"""Seconds of a startup that are told of once: nothing is answered before its end, and nothing else would say why."""
+
 
 class Outcome(Enum):
     """Of a startup."""
@@ -47,7 +50,12 @@ class Lifespan:
         """Let it start; *failure* says what went wrong with FAILED."""
         self._events.put_nowait({"type": "lifespan.startup"})
         self._task = asyncio.create_task(self._run(), context=copy_context())
-        return await self._outcome
+        slow = f"the application's lifespan has not started for {SLOW:g} s; its requests wait"
+        telling = asyncio.get_running_loop().call_later(SLOW, self._log.warning, slow)
+        try:
+            return await self._outcome
+        finally:
+            telling.cancel()
 
     async def shutdown(self, timeout: float) -> None:
         """Tell it of the end, if it has started, and give it *timeout* seconds."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from runner.host import lifespan
 from runner.host.lifespan import Lifespan, Outcome
 from runner.log import Log
 
@@ -106,6 +107,19 @@ def test_a_failure_without_a_word_is_one() -> None:
     told = Told(silent)
     assert told.lifespan.failure is not None
     assert told.lifespan.failure.summary == "lifespan: its startup failed"
+
+
+def test_a_slow_start_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, while it goes on."""
+    monkeypatch.setattr(lifespan, "SLOW", 0.01)
+
+    async def slow(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.05)
+        await well(scope, receive, send)
+
+    told = Told(slow)
+    assert told.outcome is Outcome.STARTED
+    assert told.logged.count("has not started for 0.01 s; its requests wait") == 1
 
 
 def test_what_is_raised_after_the_start_is_logged() -> None:
