@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.end_to_end.asgi_stage import NOTES, Shown, read_until, show
+from tests.conftest import Project, Runner
+from tests.end_to_end.asgi_stage import NOTES, Shown, Stage, read_until, show
 from tests.end_to_end.reloading import ask
 from tests.support import nginx
 from tests.support.client import Conversation, FastCGI, fetch, parameters
@@ -224,6 +225,15 @@ def test_lifespan_state_bodies_and_errors(fastapi: Shown) -> None:
     fastapi.served.wait_for("ValueError: its own fault")
     assert fetch(fastapi.served.http, "/nowhere").status == 404
     fastapi.check_closed(1)
+
+
+def test_mounted_below_a_path(project: Project, runner: Runner) -> None:
+    """Its routes are found there, and it makes links that lead there."""
+    stage = Stage(project, runner, {"app.py": FASTAPI, "front.py": "async def app(scope, receive, send):\n    pass\n"})
+    served = stage.serve("--mount", "/api=app:app", target="front:app")
+    assert json.loads(fetch(served.http, "/api/sync/1").body) == ["1", "/api/sync/1", "False"]
+    assert json.loads(fetch(served.http, "/api/openapi.json").body)["servers"] == [{"url": "/api"}]
+    assert fetch(served.http, "/sync/1").status == 500, "nobody answers there"
 
 
 def test_an_edit(fastapi: Shown) -> None:
