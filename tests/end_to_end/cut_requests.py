@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tests.support.project import edit
 
-APP = """
-import itertools, os, random
+NOTES = """
+import asyncio, itertools, os, random
 import module
 from runner import resources
 from runner.request import current
@@ -25,12 +25,13 @@ numbers = itertools.count()
 def note(what, name):
     os.write(BOOK, f"{what} {current().id} {name}\\n".encode())
 
-def open_thing(**options):
+def note_open():
     name = f"{os.getpid()}-{next(numbers)}"
     note("open", name)
     return name
-
-resources.register("thing", open_thing, lambda name: note("close", name))
+"""
+APP = NOTES + """
+resources.register("thing", lambda **options: note_open(), lambda name: note("close", name))
 
 def open_some():
     for _ in range(random.randint(1, 3)):
@@ -49,8 +50,6 @@ def stream():
         yield b"x" * 4000
 """
 ASGI = APP + """
-import asyncio
-
 async def main(scope, receive, send):
     assert scope["type"] == "http"
     while (event := await receive()).get("more_body"):
@@ -69,23 +68,10 @@ async def stream(send):
         resources.open_singleton("thing", number=number % 3)
         await send({"type": "http.response.body", "body": b"x" * 3000, "more_body": True})
 """
-TASKS = """
-import asyncio, itertools, os
-import module
-from runner import resources
-from runner.request import current
-
-BOOK = os.open(os.environ["BOOK"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-numbers = itertools.count()
-
-def note(what, name):
-    os.write(BOOK, f"{what} {current().id} {name}\\n".encode())
-
+TASKS = NOTES + """
 async def opens(**options):
     await asyncio.sleep(0)
-    name = f"{os.getpid()}-{next(numbers)}"
-    note("open", name)
-    return name
+    return note_open()
 
 async def closes(name):
     await asyncio.sleep(0)
@@ -94,11 +80,12 @@ async def closes(name):
 resources.register("thing", opens, closes)
 
 async def main(scope, receive, send):
-    if scope["type"] == "lifespan":
-        raise ValueError("nothing to start")
-    while (await receive()).get("more_body"):
+    assert scope["type"] == "http"
+    while (event := await receive()).get("more_body"):
         pass
-    await asyncio.gather(*(resources.aopen("thing") for _ in range(2)))
+    if event["type"] == "http.disconnect":
+        return
+    await asyncio.gather(*(resources.aopen("thing") for _ in range(random.randint(1, 3))))
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
     if scope["query_string"] == b"stream":
         for number in range(30):
