@@ -20,6 +20,7 @@ from tests.support.verdict import Mode, Outcome
 
 DOORS: list[Site] = [Direct(), nginx.Site(keep_connections=False), apache.Site()]
 MODES: list[Mode] = ["redirect", "hold"]
+TARGETS = pytest.mark.parametrize("target", ["app:main", "app:live"], ids=["wsgi", "asgi"])
 SEED = int(os.environ.get("EDIT_LOAD_SEED") or random.SystemRandom().randrange(1 << 32))
 
 
@@ -65,15 +66,17 @@ def check_run(load: Load) -> None:
     assert report.outcome.requests >= load.least, f"\n{text}"
 
 
+@TARGETS
 @pytest.mark.parametrize("mode", MODES)
-def test_kept_connections_cost_no_request(mode: Mode) -> None:
+def test_kept_connections_cost_no_request(mode: Mode, target: str) -> None:
     """2 s of 5 saves each, 40 visitors on 4 routes: nothing refused, reset, cut, late, stale, repeated or lost."""
-    check_run(Load(mode=mode, connections=40, seconds=2, seed=SEED, least=200))
+    check_run(Load(mode, target, connections=40, seconds=2, seed=SEED, least=200))
 
 
 @pytest.mark.stress
 @pytest.mark.timeout(900)
+@TARGETS
 @pytest.mark.parametrize("mode", MODES)
-def test_kept_connections_cost_no_request_of_many(mode: Mode) -> None:
+def test_kept_connections_cost_no_request_of_many(mode: Mode, target: str) -> None:
     """The same with 200 visitors for at least 60 s and 20,000 requests."""
-    check_run(Load(mode=mode, seed=SEED, least=20_000))
+    check_run(Load(mode, target, seed=SEED, least=20_000))

@@ -48,11 +48,12 @@ SHOWN = 25
 class Load:
     """How many on which routes, for how long, with how many saves a second.
 
-    *rate* is the requests a second that all together want to make. It goes on beyond *seconds* until it were *least*,
-    but not for more than LONGEST times as long.
+    *target*: app:main is WSGI, app:live ASGI. *rate* is the requests a second that all together want to make. It goes
+    on beyond *seconds* until it were *least*, but not for more than LONGEST times as long.
     """
 
     mode: Mode = "redirect"
+    target: str = "app:main"
     routes: tuple[str, ...] = tuple(ROUTES)
     connections: int = 200
     seconds: float = 60.0
@@ -116,7 +117,7 @@ def steadily(editor: Editor, load: Load, crowd: CrowdProcess) -> None:
 def run(load: Load) -> Report:
     """Serve the probe, visit it by all routes while it is edited, and judge."""
     with ExitStack() as stack:
-        probe = stack.enter_context(serve_probe("--on-change", load.mode))
+        probe = stack.enter_context(serve_probe("--on-change", load.mode, target=load.target))
         routes = tuple(route(probe.served, name, ROUTES[name], stack) for name in load.routes)
         pause = load.connections / load.rate
         editor = editor_of(probe, 2)
@@ -218,6 +219,7 @@ def arguments(words: Sequence[str]) -> Load:
     """What the command was asked for. Exits with 2 if it makes no sense."""
     parser = argparse.ArgumentParser(prog="python -m tests.support.edit_load", description="Visit while editing.")
     parser.add_argument("--mode", choices=("redirect", "hold"), default=Load.mode)
+    parser.add_argument("--target", choices=("app:main", "app:live"), default=Load.target, help="WSGI or ASGI")
     parser.add_argument("--seconds", type=float, default=Load.seconds)
     parser.add_argument("--connections", type=int, default=Load.connections, help="all routes together")
     parser.add_argument("--routes", default=",".join(ROUTES), help="some of %(default)s")

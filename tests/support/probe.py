@@ -1,4 +1,5 @@
-"""A WSGI application that does on demand what web servers trip over; served from a copy that tests edit.
+"""A WSGI application that does on demand what web servers trip over, and its twin in ASGI; served from a copy that
+tests edit.
 
 Laws: the standard library alone, and nothing of this project, for the copy runs in a folder of its own. Every body
 that may be cut ends with a line `sha256 HEX` of what stands before it, so half an answer is never taken for a whole
@@ -10,7 +11,8 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -20,6 +22,8 @@ VERSION = 1
 PART = bytes(range(256)) * 256   # 64 KiB
 PATIENCE = 10.0   # seconds; a test that never lets an answer go on must not hang its neighbours
 Answer = Iterable[bytes]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 def main(environ: WSGIEnvironment, start_response: StartResponse) -> Answer:
@@ -27,6 +31,31 @@ def main(environ: WSGIEnvironment, start_response: StartResponse) -> Answer:
     options = {name: values[-1] for name, values in parse_qs(environ["QUERY_STRING"], keep_blank_values=True).items()}
     action = ACTIONS.get(environ["PATH_INFO"].rpartition("/")[2], told)
     return action(environ, start_response, options)
+
+
+async def live(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """The same for ASGI, as far as it does not wait; it knows no lifespan."""
+    if scope["type"] != "http":
+        raise ValueError("only http")
+    body = bytearray()
+    while (event := await receive())["type"] == "http.request":
+        body += event["body"]
+        if not event["more_body"]:
+            break
+
+    def start_response(status: str, headers: list[tuple[str, str]], *_: object) -> Any:
+        start["status"] = int(status.split()[0])
+        start["headers"] = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+    start: dict[str, Any] = {"type": "http.response.start"}
+    parts = main({
+        "REQUEST_METHOD": scope["method"], "PATH_INFO": scope["path"], "QUERY_STRING": scope["query_string"].decode(),
+        "wsgi.input": BytesIO(body),
+    }, start_response)  # fmt: skip
+    await send(start)
+    for part in parts:
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body"})
 
 
 def told(environ: WSGIEnvironment, start_response: StartResponse, options: dict[str, str]) -> Answer:

@@ -66,15 +66,15 @@ class Probe(NamedTuple):
 
 
 @contextmanager
-def serve_probe(*options: str) -> Iterator[Probe]:
-    """Serve a copy of the probe with *options*; what it wrote is printed at the end."""
+def serve_probe(*options: str, target: str = "app:main") -> Iterator[Probe]:
+    """Serve a copy of the probe with *options*; what it wrote is printed at the end. *target*: app:live is ASGI."""
     with tempfile.TemporaryDirectory(prefix="probe-") as name:
         directory, folder = Path(name, "project"), Path(name, "folder")
         directory.mkdir()
         folder.mkdir()
         file = directory / "app.py"
         edit(file, SOURCE)
-        with serve(directory, "app:main", *options, env={"PROBE_FOLDER": str(folder)}) as served:
+        with serve(directory, target, *options, env={"PROBE_FOLDER": str(folder)}) as served:
             try:
                 yield Probe(served, file, folder)
             finally:
