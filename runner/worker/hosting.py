@@ -48,6 +48,7 @@ class Ears:
 class Hosting:
     """See the module. *handle* has an exchange answered, from `open` on.
 
+    failed   an application could not start
     scopes   what its requests have open
     threads  those of the WSGI applications, None if they are called inline
     """
@@ -65,6 +66,7 @@ class Hosting:
         self._tasks: list[asgi.Host] = []
         self._lifespans: list[Lifespan] = []
         self._heartbeat: Heartbeat | None = None
+        self.failed = False
         self.handle: Handle = self._show_failure
 
     async def open(self) -> None:
@@ -155,7 +157,7 @@ class Hosting:
 
     def _fail(self, failure: Failure | None) -> None:
         assert failure is not None
-        self._failure = failure
+        self._failure, self.failed = failure, True
         self._log.error(failure.log_text("the application's start"))
 
     def _route(self, exchange: Exchange) -> None:

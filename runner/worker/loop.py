@@ -53,6 +53,8 @@ from runner.worker.wear import Wear
 
 FIRST_WORD = 1.0
 """Seconds that a retiring worker gives a connection it has just accepted: its request was sent to this address, too."""
+AGAIN = 5.0
+"""Seconds after which a worker whose application could not start makes room for one that tries it again."""
 PATIENCE = 0.9
 """The part of the graceful timeout after which what runs on the loop is cancelled: it needs some of it to end well."""
 ORPHAN_GRACE = 1.0
@@ -146,6 +148,9 @@ class _Worker:
         row.mark(Moment.LEAVING, 0.0)
         self._acceptor.listen()
         self._task.channel.send(messages.Ready(os.getpid()))
+        if self._hosting.failed:
+            # What it lacks may be there soon, a database that is being started, and nobody saves a file for that.
+            self._loop.call_later(AGAIN, self._retire, "its application could not start; the next one tries again")
 
     def _watch_threads(self, threads: Threads) -> None:
         task, settings = self._task, self._settings

@@ -34,7 +34,7 @@ async def main(scope, receive, send):
 
 async def live(receive, send):
     await receive()
-    if module.VALUE == "no start":
+    if module.VALUE == "no start" or os.path.exists(os.environ["BOOK"] + ".down"):
         return await send({"type": "lifespan.startup.failed", "message": "the database is not there"})
     note(f"startup {module.VALUE}")
     await send({"type": "lifespan.startup.complete"})

@@ -1,6 +1,7 @@
 """ASGI applications through `runner serve`: as fresh and as unbroken as the others, told of begin and end."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -141,6 +142,16 @@ def test_an_application_that_cannot_start_at_first(stage: Stage) -> None:
     assert (refused.status, "database" in refused.text) == (500, False)
     edit(stage.module, value(1))
     assert ask(served)[:2] == (200, "1")
+
+
+def test_what_an_application_lacks_may_come_later(stage: Stage) -> None:
+    """A database that is being started, say: it is tried again, and nothing has to be saved for that."""
+    down = Path(f"{stage.book}.down")
+    down.touch()
+    served = stage.serve("--reload", "off")
+    assert ask(served).status == 500
+    down.unlink()
+    until("it has started", lambda: ask(served).status == 200, live=served)
 
 
 def test_an_edit_mends_what_never_ends_to_start(stage: Stage) -> None:

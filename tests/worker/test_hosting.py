@@ -171,6 +171,7 @@ def test_an_application_that_cannot_start_is_answered_for() -> None:
     """By an error page, and the log says why."""
     with hosted(mount(asgi), mount(failing, "/broken")) as rig:
         assert rig.ask("/").status == 500
+        assert rig.hosting.failed
         assert b"OSError: no database" in b"\n".join(rig.service.lines())
 
 
@@ -178,6 +179,7 @@ def test_what_could_not_be_imported_is_answered_for() -> None:
     """There is nothing else to call."""
     with hosted(failure=Failure("SyntaxError", "…")) as rig:
         assert rig.ask().status == 500
+        assert not rig.hosting.failed, "another worker would fare no better"
 
 
 def test_the_deadline_of_a_call_is_marked() -> None:
