@@ -231,6 +231,17 @@ class Inputs:
             changed += self.search()
         return changed
 
+    def compare(self, items: Iterable[File | Lookup]) -> list[str]:
+        """Look at these inputs alone; the paths that changed."""
+        changed = []
+        for item in items:
+            if isinstance(item, File):
+                if self._file_changed(item.path):
+                    changed.append(item.path)
+            elif self._list(item.directory)[1].get(item.stem, _NONE) != self.names[item.directory][item.stem]:
+                changed.append(join(item.directory, item.stem))
+        return changed
+
     def search(self) -> list[str]:
         """Walk the globs; the matching paths that are no inputs yet."""
         self._trees = {}

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from runner.freshness.baton import Baton, Word
 from runner.freshness.coverage import Coverage
 from runner.freshness.inotify import ATTRIB, CLOSE_WRITE, CREATE, ISDIR, LOST, MODIFY, MOVED_TO, Event, Inotify
-from runner.freshness.inputs import Additions, File, Inputs
+from runner.freshness.inputs import Additions, File, Inputs, Lookup
 from runner.freshness.names import Names
 from runner.freshness.noise import Noise
 from runner.freshness.notice import Bustle
@@ -79,6 +79,7 @@ class Watch:
         self._vanished: dict[Entry, float] = {}
         self._noise = Noise(self.inputs, self._coverage)
         self._sweep_due = False
+        self._adopted: list[File | Lookup] = []
 
     @property
     def names(self) -> Names | None:
@@ -93,7 +94,7 @@ class Watch:
         """A verdict now could differ from the last one. One system call."""
         if self.inotify is None or self.swept or self._sweep_due or self.inotify.pending():
             return True
-        return bool(self._writing or self._vanished)
+        return bool(self._writing or self._vanished or self._adopted)
 
     @property
     def inotify(self) -> Inotify | None:
@@ -128,6 +129,8 @@ class Watch:
             self._weigh_all(self.inputs.sweep(), now, changed)
         elif self.swept:
             self._weigh_all(self.inputs.sweep(self.swept), now, changed)
+        adopted, self._adopted = self._adopted, []
+        self._weigh_all(self.inputs.compare(adopted), now, changed)
         if changed:
             self._conclude(changed)
             return Verdict(State.STALE, self.stale)
@@ -140,15 +143,11 @@ class Watch:
         return self._coverage.directories
 
     def adopt(self, additions: Additions) -> None:
-        """Take over what another process read. Events about it may have been passed over: look at everything next."""
+        """Take over what another process read. Events about it may have been passed over: look at it next."""
         for item in additions.items:
             self._noise.end(os.path.dirname(item.path) if isinstance(item, File) else item.directory)
         self.inputs.adopt(additions)
-        self.doubt()
-
-    def doubt(self) -> None:
-        """The next verdict looks at everything: what events said so far may not have been understood."""
-        self._sweep_due = True
+        self._adopted += additions.items
 
     def settled(self) -> Verdict:
         """As `verdict`, once nobody is inside an input, and none is away."""

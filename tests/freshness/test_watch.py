@@ -296,6 +296,22 @@ def test_a_late_file_with_links(place: Path) -> None:
     assert settled(here) is State.STALE
 
 
+@pytest.mark.parametrize("saved", ["a.py", "new.py"], ids=["a file", "a look-up"])
+def test_what_was_adopted_is_looked_at(place: Path, saved: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have been saved again before this process had heard of it. That alone: events tell of all else."""
+    there, here = Watch(), watching(place, "b.py")
+    there.inputs.add_file(f"{place}/a.py")
+    there.inputs.add_lookup("new", str(place))
+    edit(place / saved, "X = 2\n")
+    assert here.verdict().state is State.FRESH
+    here.adopt(there.inputs.take_additions())
+    monkeypatch.setattr(here.inputs, "sweep", lambda: [f"{place}/b.py"])
+    assert here.pending()
+    assert settled(here) is State.STALE
+    assert len(here.stale) == 1
+    assert here.stale[0].startswith(f"{place}/{saved[:-3]}")
+
+
 class Limited(Inotify):
     """An instance that has no watch left for anybody."""
 
