@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 from runner.freshness.listings import MODULES, Listing, join, list_ending, list_importable, stem_of
 from runner.freshness.patterns import translate, walk
-from runner.freshness.stamps import HASHED, Stamp, digest, is_young, stamp
+from runner.freshness.stamps import HASHED, Stamp, digest, is_recent, is_young, stamp
 
 _NONE: frozenset[str] = frozenset()
 
@@ -77,6 +77,7 @@ class Inputs:
     names     e.g. {"/srv/shop": {"view": {"view.py"}, "local": set()}}: what look-ups found, by directory and stem
     added     what `take_additions` will give; empty if nothing was added since
     accepted  what the application has written itself while it was imported
+    recent    those that had changed within the last WRITING seconds when they were stamped
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Inputs:
         self.scanned: dict[str, tuple[Stamp | None, frozenset[str]]] = {}
         self.added: deque[File | Lookup] = deque()
         self.accepted: list[str] = []
+        self.recent: set[str] = set()
         self._young: dict[str, bytes] = {}
         self._observe = observe
         self._follow = follow
@@ -154,10 +156,10 @@ class Inputs:
             if isinstance(item, File):
                 if item.path not in self.files:
                     self._look_at(item.path)
-                    self.files[item.path] = item.seen
+                    self._keep(item.path, item.seen)
                 elif item.seen != self.files[item.path] == stamp(item.path):
                     # Two processes have read two versions; the one that is not on the disk is the one to remember.
-                    self.files[item.path] = item.seen
+                    self._keep(item.path, item.seen)
                     self.hashes.pop(item.path, None)
                     self._young.pop(item.path, None)
                 elif not item.young or bytes.fromhex(item.young) == digest(item.path):
@@ -267,8 +269,14 @@ class Inputs:
                     self.hashes[path] = content
                 yield path
 
+    def _keep(self, path: str, seen: Stamp | None) -> None:
+        self.files[path] = seen
+        if is_recent(seen):
+            self.recent.add(path)
+
     def _stamp(self, path: str) -> Stamp | None:
-        seen = self.files[path] = stamp(path)
+        seen = stamp(path)
+        self._keep(path, seen)
         self._young.pop(path, None)
         if is_young(seen) and (content := digest(path)) is not None:
             self._young[path] = content
@@ -283,7 +291,7 @@ class Inputs:
             self._look_at(path)  # it may be a link by now, or have another name
         # Stamped before and after it is hashed: a save in between must not become the baseline.
         if now is not None and known is not None and digest(path) == known and stamp(path) == now:
-            self.files[path] = now
+            self._keep(path, now)
             if young:
                 self._young[path] = known
             return False

@@ -23,18 +23,17 @@ import sysconfig
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from types import CodeType, ModuleType
 from typing import Any
 
 from runner.freshness.bytecode import Bytecode
 from runner.freshness.inputs import Inputs
-from runner.freshness.stamps import Reading, Stamp, being_written, stamp
+from runner.freshness.stamps import WRITING, Reading, Stamp, being_written, is_recent, stamp
 
 _UNSTABLE = ("/proc/", "/sys/", "/dev/")
 _DISTRIBUTIONS = (".dist-info", ".egg-info")
 _TICK = 0.01
-WRITING = 2.0
-"""Seconds that a source is waited for while somebody writes it."""
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -42,7 +41,6 @@ class Recorder:
     """Writes into *inputs* everything that is read from `open` on.
 
     read     e.g. {"/srv/shop/view.py": Reading(…)}: the state in which a source was read; that in *inputs* may be older
-    known    what was noted at the last `confirm`, and when that was (nanoseconds of the wall clock)
     count    modules whose code was asked for
     about    called with name and path of each source module before anything of it is noted, if set
     given    called with the name of each module that is looked for; what it returns is where it is found, if set
@@ -51,7 +49,7 @@ class Recorder:
 
     def __init__(self, inputs: Inputs, bytecode: Bytecode) -> None:
         self.read: dict[str, Reading] = {}
-        self.known: tuple[frozenset[str], int] = (frozenset(), 0)
+        self._confirmed = (0, 0)
         self.count = 0
         self.about: Callable[[str, str], None] | None = None
         self.given: Callable[[str], importlib.machinery.ModuleSpec | None] | None = None
@@ -101,8 +99,13 @@ class Recorder:
         sys.addaudithook(self._audit)
 
     def confirm(self, at: int) -> None:
-        """All that is noted by now was still so at that moment."""
-        self.known = frozenset(self._inputs.files), at
+        """All that is noted by now was still so at that moment (nanoseconds of the wall clock)."""
+        self._confirmed = len(self._inputs.files), at
+
+    def confirmed(self) -> tuple[frozenset[str], int]:
+        """What was noted at the last `confirm`, and when that was."""
+        count, at = self._confirmed
+        return frozenset(islice(self._inputs.files, count)), at  # none is ever struck out
 
     def settle(self) -> None:
         """The import is over: from now on only modules are noted."""
@@ -220,8 +223,7 @@ def whole(path: str, load: Callable[[], CodeType]) -> tuple[CodeType, Stamp | No
     while True:
         before = stamp(path)
         patient = time.monotonic() < deadline
-        young = before is not None and time.time_ns() < before.ctime_ns + int(WRITING * 1e9)
-        if patient and young and being_written(path):
+        if patient and is_recent(before) and being_written(path):
             time.sleep(0.001)
             continue
         try:

@@ -28,6 +28,9 @@ TICK = 20_000_000
 """Nanoseconds within which two changes of a file may get the same times: the clock that stamps them stands still
 between two ticks of the kernel, up to 10 ms apart; on some file systems since Linux 6.13 it does not."""
 
+WRITING = 2.0
+"""Seconds a writer may stay inside a file before its half-written state counts as saved."""
+
 LAG = 10_000_000
 """Nanoseconds by which a change time may be earlier than the change, as the usual clock has it."""
 
@@ -56,6 +59,11 @@ def is_young(seen: Stamp | None) -> bool:
     """Whether the file could be changed once more without a change of *seen*, which has just been taken."""
     # After the clock was set back nobody knows, until it has caught up.
     return seen is not None and time.time_ns() < seen.ctime_ns + TICK
+
+
+def is_recent(seen: Stamp | None) -> bool:
+    """Whether the change was so short a time ago that a writer who is still inside is waited for."""
+    return seen is not None and time.time_ns() < seen.ctime_ns + int(WRITING * 1e9)
 
 
 def digest(path: str) -> bytes | None:

@@ -26,10 +26,8 @@ from runner.freshness.inputs import Additions, File, Inputs, Lookup
 from runner.freshness.names import Names
 from runner.freshness.noise import Noise
 from runner.freshness.notice import Bustle
-from runner.freshness.stamps import being_written, stamp
+from runner.freshness.stamps import WRITING, being_written, is_recent, stamp
 
-WRITING = 2.0
-"""Seconds a writer may stay inside a file before its half-written state counts as saved."""
 VANISHED = 0.02
 """Seconds a removed file is given to come back."""
 
@@ -184,11 +182,9 @@ class Watch:
         longer has been waited for by the generation before.
         """
         deadline = time.monotonic() + WRITING
-        patience = int(WRITING * 1e9)
-        changes = ((path, seen.ctime_ns) for path, seen in list(self.inputs.files.items()) if seen is not None)
-        young = [(path, at) for path, at in changes if at > time.time_ns() - patience]
+        recent = list(self.inputs.recent)
         while time.monotonic() < deadline and any(
-            time.time_ns() < at + patience and being_written(path) for path, at in young
+            is_recent(self.inputs.files[path]) and being_written(path) for path in recent
         ):
             time.sleep(0.001)
         self.settled()
@@ -200,10 +196,6 @@ class Watch:
     def watch_root(self, directory: str) -> None:
         """Notice when *directory* itself, one above it, or a symbolic link on the way to it, is replaced."""
         self._coverage.watch_root(directory)
-
-    def watch_inodes(self) -> None:
-        """Watch files with several hard links by inode, too: all inputs are there."""
-        self._coverage.watch_inodes(self.inputs.files)
 
     def _conclude(self, changed: list[str]) -> None:
         self.stale = tuple(dict.fromkeys(changed))

@@ -90,7 +90,6 @@ class Birth:
         else:
             self._import()
         if self.watched:
-            self.watch.watch_inodes()
             self._trees.wait(list(self.watch.directories))
             self._prove()
         self.watch.inputs.take_additions()
@@ -158,7 +157,7 @@ class Birth:
             return
         # What was on the disk at some moment is good for those who have waited since before; a failure is no answer if
         # it may be that of a mixture, and half a work tree is no save.
-        mixed = torn(self.watch.inputs.files, self.recorder.read, changed, *self.recorder.known)
+        mixed = torn(self.watch.inputs.files, self.recorder.read, changed, *self.recorder.confirmed())
         whole = not mixed and not self._trees.worked()
         good = self.result.failure is None and whole
         hopeless = self.begin.voids >= _HOPELESS and self.begin.voids * self._attempt.elapsed() >= _WEARY

@@ -13,7 +13,8 @@ import pytest
 from runner.freshness import watch as module
 from runner.freshness.inotify import Inotify
 from runner.freshness.inputs import Additions, File
-from runner.freshness.watch import VANISHED, WRITING, State, Watch
+from runner.freshness.stamps import WRITING
+from runner.freshness.watch import VANISHED, State, Watch
 from tests.freshness.watched import quieted, settled, verdicts, watching
 from tests.support.project import edit, project, replace
 

@@ -177,7 +177,6 @@ def test_a_hard_link_is_heard_before_the_import_is_over(place: Path) -> None:
     watch.inputs.add_file(f"{place}/a.py")
     with forked(going_on(watch)) as answer:
         watch.inputs.add_file(f"{place}/b.py")
-        watch.watch_inodes()
         edit(place / "b.py", "X = 2\n")
         assert settled(watch) is State.STALE
         edit(place.parent / "linked.py", "X = 2\n")
