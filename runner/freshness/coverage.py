@@ -154,14 +154,14 @@ class Coverage:
 
     # ---- set anew -------------------------------------------------------------------------------------------
 
-    def reopen(self) -> None:
-        """A queue of our own instead of the present one, which is another process's, too. To be armed."""
+    def reopen(self, files: Mapping[str, Stamp | None]) -> None:
+        """A queue of our own instead of the present one, which is another process's, too; see `rearm`."""
         if self.inotify is not None and self._open is not None:
             self.inotify.close()
             self.inotify = None  # and so it stays at the limit of instances: then everything is looked at each time
             with contextlib.suppress(OSError):
                 self.inotify = self._open()
-        self.lost = True
+        self.rearm(files)
 
     def rearm(self, files: Mapping[str, Stamp | None]) -> None:
         """After lost events watches may be gone or lead elsewhere: set them again, on the inodes of *files* too."""

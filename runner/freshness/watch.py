@@ -159,7 +159,8 @@ class Watch:
         word = self._baton.take()
         if word is None:
             self._baton = Baton()
-            self._coverage.reopen()
+            self._coverage.reopen(self.inputs.files)
+            self._sweep_due = True  # whoever is paused from now on has the new queue, and has lost nothing
             return
         self._past = list(word.entries)
         self._coverage.lost |= word.lost

@@ -89,6 +89,19 @@ def test_who_reads_and_ends_without_a_word(place: Path) -> None:
         assert answer().split() == ["STALE", f"{place}/a.py"]
 
 
+def test_who_has_a_queue_of_his_own_misleads_nobody(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is paused after that goes on from what this one has found, and need not look at everything."""
+    watch = watching(place, "a.py")
+    watch.go_on()   # nobody has left a word
+    assert settled(watch) is State.FRESH
+    monkeypatch.setattr(watch.inputs, "sweep", lambda: [f"{place}/a.py"])
+    with forked(going_on(watch)) as answer:
+        watch.inputs.add_file(f"{place}/b.py")
+        edit(place / "b.py", "X = 2\n")
+        assert settled(watch) is State.STALE
+        assert answer().split() == ["FRESH", "same"]
+
+
 def test_nobody_reads_the_queue_of_a_living_one(place: Path) -> None:
     """What would be taken out he would never hear of."""
     watch = watching(place, "a.py", "b.py")
