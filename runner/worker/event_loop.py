@@ -8,6 +8,7 @@ Law: the one optional import of the runner, an extra. Importing it starts nothin
 from __future__ import annotations
 
 import asyncio
+import encodings.idna  # noqa: F401 (a host's name asks for it, in any connection and in many a framework's first call)
 from collections.abc import Callable
 
 factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
