@@ -30,6 +30,8 @@ PATIENT = 5.0
 ALONE = 0.5
 """Seconds at most in which the first worker that takes over from an older generation comes up alone: who waits for the
 newer code is answered sooner by one than by all of them coming up together."""
+FIRST = 0.03
+"""Seconds at least, for its first answer is slower than any other, and would be slower still beside another fork."""
 
 
 class Phase(Enum):
@@ -133,6 +135,11 @@ class Worker:
     cut: bool = False
     killed: bool = False
     deadline: float = inf
+
+    @property
+    def alone_until(self) -> float:
+        """When others of its generation may come up, if it is the first one that takes over from an older one."""
+        return self.since + (FIRST if self.ready else ALONE)
 
 
 @dataclass

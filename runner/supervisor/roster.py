@@ -257,9 +257,9 @@ class Roster(Book):
         """
         workers = [w for w in self.workers.values() if not w.leaving]
         own = [w for w in workers if w.generation == number]
-        if len({w.generation for w in workers} - {number}) != 1 or any(w.ready for w in own):
+        if len({w.generation for w in workers} - {number}) != 1:
             return 0.0
-        return own[0].since + ALONE if own else now + ALONE if first else 0.0
+        return own[0].alone_until if own else now + ALONE if first else 0.0
 
     def _decide_leave(self, now: float) -> list[Order]:
         orders: list[Order] = []

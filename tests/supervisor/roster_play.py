@@ -2,7 +2,7 @@
 
 from runner.supervisor import orders
 from runner.supervisor.book import SERVING
-from runner.supervisor.life import Phase
+from runner.supervisor.life import FIRST, Phase
 from runner.supervisor.orders import Order
 from runner.supervisor.roster import Roster
 
@@ -79,8 +79,10 @@ class Play:
                 if generation.phase is Phase.LEAVING and generation.told:
                     busy = True
                     self.roster.note_generation_gone(generation.number, self.now)
-            if not busy:
+            due = self.roster.next_deadline(self.now)
+            if not busy and (due is None or due > self.now + FIRST):
                 return
+            self.now += 0.0 if busy else FIRST
         raise AssertionError("it never becomes calm")
 
     def workers(self, number: int) -> dict[int, int]:

@@ -3,7 +3,7 @@
 import pytest
 
 from runner.supervisor.leaving import CUT, FINISHING, HURRY
-from runner.supervisor.life import ALONE, PATIENT, SLOW, Phase
+from runner.supervisor.life import ALONE, FIRST, PATIENT, SLOW, Phase
 from runner.supervisor.orders import (
     CutWorker,
     Explain,
@@ -619,6 +619,17 @@ def test_the_first_of_a_newer_generation_comes_up_alone() -> None:
     assert play.go(later=ALONE / 2) == [ForkWorker(2, 1, solo=False), ForkWorker(2, 2, solo=False)]
 
 
+def test_its_first_answer_is_not_disturbed() -> None:
+    """By the fork of another one, also if it is ready before it has given that answer."""
+    play = Play()
+    play.superseded()
+    play.go()
+    play.roster.note_ready(play.workers(2)[0])
+    assert not any(isinstance(order, ForkWorker) for order in play.go(later=FIRST / 2))
+    assert play.roster.next_deadline(play.now) == play.now + FIRST / 2
+    assert play.go(later=FIRST / 2) == [ForkWorker(2, 1, solo=False)]
+
+
 def test_no_slot_is_left_behind() -> None:
     """By saves that follow each other sooner than a second worker can come up."""
     play = Play()
@@ -661,7 +672,8 @@ def test_a_worker_leaves_only_after_its_successor_is_ready() -> None:
     play.go()
     assert play.given(RetireWorker) == []
     play.roster.note_ready(play.workers(2)[0])
-    assert play.go() == [RetireWorker(old[0]), ForkWorker(2, 1, solo=False)]
+    assert play.go() == [RetireWorker(old[0])]
+    assert play.go(later=FIRST) == [ForkWorker(2, 1, solo=False)]
     play.roster.note_ready(play.workers(2)[1])
     assert play.go() == [RetireWorker(old[1])]
     for key in old.values():
