@@ -52,7 +52,7 @@ is shown although files changed under it."""
 class Birth:
     """The process from *begin* on; its fields are what the generation lives with.
 
-    copies  processes that were left behind and are our children
+    copies  processes that were left behind in this import; they are our children
     late    paths that changed while they were imported, if this generation is good all the same
     """
 
@@ -72,7 +72,8 @@ class Birth:
         able = self.watched and begin.slot in slots and begin.lifeline >= 0 and lifeline.works()
         most = settings.checkpoints if able else 0
         self._placement = Placement(most, frozenset(begin.hot), begin.step or FIRST_STEP)
-        self._bond = self._hush = -1
+        self._bond = -1
+        self._hushes: list[int] = []
         self._resumed = False
         self._learned = Learned("")
         self._preload = Preload([], "", (), self._unfit)
@@ -110,17 +111,16 @@ class Birth:
         yield
 
     def release(self) -> None:
-        """Our copy may become busy now, if there is one."""
-        if self._hush >= 0:
+        """Those who wait may become busy now."""
+        for hush in self._hushes:
             with contextlib.suppress(BrokenPipeError):  # it has been given up
-                os.write(self._hush, b".")
-            self.let_go()
+                os.write(hush, b".")
+        self.let_go()
 
     def let_go(self) -> None:
-        """In a child that is no copy: whoever waits for our end must not wait for the child's."""
-        if self._hush >= 0:
-            os.close(self._hush)
-            self._hush = -1
+        """In a child: whoever waits for our end must not wait for the child's."""
+        while self._hushes:
+            os.close(self._hushes.pop())
 
     # ---- import ---------------------------------------------------------------------------------------------
 
@@ -209,33 +209,39 @@ class Birth:
             self.watch.note("the import left a child process running: no checkpoints from there on")
             return
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        busy, hush = os.pipe()
         noted = os.fstat(self.begin.journal).st_size
         gc.freeze()
         copy = fork()
         if not copy:
             ours.close()
+            os.close(hush)
             try:
-                self._wait(Channel(theirs), name, noted)
+                self._wait(Channel(theirs), busy, name, noted)
             except OSError:
                 # Whatever it is, it is nothing that the application could have met, and nobody has told us to go on.
                 os._exit(1)
             return
         if copy > 0:
             self.copies.add(copy)
+            self._hushes.append(hush)
             self.channel.send(messages.Paused(name, self.recorder.count), ours.fileno())
             for pid in self._placement.note_taken(copy, path, self._attempt.elapsed()):
                 os.kill(pid, signal.SIGKILL)
+        else:
+            os.close(hush)
+        os.close(busy)
         ours.close()
         theirs.close()
 
-    def _wait(self, channel: Channel, name: str, size: int) -> None:
-        """The copy's side: it waits, perhaps for ever. Returns when it is to go on. *size*: bytes in the journal."""
+    def _wait(self, channel: Channel, busy: int, name: str, size: int) -> None:
+        """The copy's side: it waits, for ever. Returns in those who go on. *size*: bytes in the journal."""
         set_title(f"checkpoint before {name}" if name else "zygote", self.settings.target)
         self.channel.close()
         self.let_go()
         journal = self.begin.journal
         self.copies = set()
-        told = pause(channel, self.watch.inputs.unhashed)
+        told = pause(channel, self.watch.inputs.unhashed, busy)
         order, (line, noted) = told.message, told.descriptors
         self.good_until = time.monotonic()
         self.channel = Channel(socket.socket(fileno=line))
@@ -246,8 +252,7 @@ class Birth:
         self.begin = self.begin._replace(
             slot=messages.FORKING, number=order.number, voids=order.voids, journal=noted
         )
-        self.copies = {told.copy} - {-1}
-        self._hush = told.hush
+        self._hushes = [told.hush] if told.hush >= 0 else []
         self._resumed = True
         self._placement.hot = frozenset(order.hot)
         self._placement.step = order.step or self._placement.step

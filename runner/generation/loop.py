@@ -208,7 +208,6 @@ class _Generation:
         self._reap()
 
     def _reap(self) -> None:
-        # Of a copy nobody is told how it ended, unless it had gone on, and then somebody knows it by its process.
         for pid in [*self._workers, *self._birth.copies]:
             try:
                 ended, status = os.waitpid(pid, os.WNOHANG)

@@ -1,13 +1,16 @@
-"""A process that waits in the middle of its work, to go on when it is told to, more than once.
+"""A process that waits in the middle of its work, and has others go on from there, one after the other.
 
-A story: it makes a copy of itself while nobody is in a hurry, since a fork costs milliseconds. The copy sleeps on a
-pipe. Told to go on, the process writes a byte into the pipe and is off; from now on the copy listens to the channel in
-its place. But first it has to make a copy of its own, and just now the processors have better things to do. So it
-waits until the other one writes a second byte, being through with its work, or has ended, or until somebody calls. If
-the process ends while it waits (killed, or its channel closed), the copy reads the end of the pipe without a byte
-before it, and ends, too.
+A story: a fork costs milliseconds, so it is done ahead, while nobody is in a hurry. The *spare* that comes of it sleeps
+on the channel. Told to go on it writes a byte into a pipe and is off. The one who waits reads that, and has to make
+another spare; but just now the processors have better things to do. So it waits until whoever is busy writes a second
+byte, being through with the work, or has ended, or until somebody calls. A spare that ends without a byte was killed,
+or read the end of the channel: then its parent ends, too.
 
-Laws: one thread; who is of no use any more ends by itself. Start at pause.
+What there is time for is done before a spare is made, and once: all that go on from here know it, in memory that they
+share; and it is done only where somebody has gone on, for most who wait do so in vain. They all are children of one
+process, not each the child of the one before, for a fork costs more with each ancestor.
+
+Laws: one thread; who is of no use any more ends by itself; a parent says how its children ended. Start at pause.
 """
 
 from __future__ import annotations
@@ -15,43 +18,51 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import socket
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from runner.process.messages import Channel, Resume
+from runner.process.messages import Channel, Reaped, Resume
 
 
 class Told(NamedTuple):
     """The order to go on: the *message*, the *descriptors* that came with it.
 
-    *copy*: the process that waits on, a child; *hush*: the pipe to be written to when it may become busy.
+    *hush*: the pipe to be written to when the one who waits may become busy; -1: nobody waits.
     """
 
     message: Resume
     descriptors: list[int]
-    copy: int
     hush: int
 
 
-def pause(channel: Channel, idle: Callable[[], Iterator[object]]) -> Told:
-    """Wait on *channel*; returns with what was told, once in this process and once in each copy that took its place.
+def pause(channel: Channel, idle: Callable[[], Iterator[object]], busy: int) -> Told:
+    """Wait on *channel*; returns with what was told, in each process that goes on.
 
-    *idle*: what it may do meanwhile, in steps.
+    *idle*: what may be done meanwhile, in steps. *busy*: a pipe of whoever is busy now, see above; it is closed.
     """
     channel.sock.setblocking(True)
+    heirs = _Heirs(channel)
     while True:
-        listening, speaking = os.pipe()
-        copy = fork()
-        if not copy:
-            os.close(speaking)
-            _sleep(listening, channel)
-            continue
-        os.close(listening)
-        received = _receive(channel, idle)
-        with contextlib.suppress(BrokenPipeError):  # there is none, or it was killed
-            os.write(speaking, b".")
-        channel.close()
-        return Told(*received, copy, speaking)
+        heirs.wait(busy, channel.fileno())
+        os.close(busy)
+        if _hung_up(channel.sock):
+            os._exit(0)
+        for _ in idle() if heirs.seen else ():
+            if select.select([channel.fileno()], [], [], 0)[0]:
+                break
+        busy, hush = os.pipe()
+        spare = fork()
+        if spare <= 0:
+            os.close(busy)
+            heirs.close()
+            return _go_on(channel, hush if not spare else -1)
+        os.close(hush)
+        heirs.wait(busy)
+        if os.read(busy, 1):
+            heirs.add(spare)
+        else:
+            _collect(spare)
 
 
 def fork() -> int:
@@ -62,22 +73,67 @@ def fork() -> int:
         return -1
 
 
-def _sleep(pipe: int, channel: Channel) -> None:
-    """The copy's sleep: until it is its turn to wait, and there is time for a fork."""
-    if not os.read(pipe, 1):
-        os._exit(0)
-    select.select([pipe, channel.fileno()], [], [])
-    os.close(pipe)
+class _Heirs:
+    """Those who have gone on, until they end, which is told on *channel*. *seen*: there was one."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.seen = False
+        self._channel = channel
+        self._pids: dict[int, int] = {}
+
+    def wait(self, *descriptors: int) -> None:
+        """Until one of them can be read, or is at its end."""
+        while True:
+            poll = select.poll()
+            for descriptor in (*descriptors, *self._pids):
+                poll.register(descriptor, select.POLLIN)
+            ready = {descriptor for descriptor, _ in poll.poll()}
+            for ended in ready.intersection(self._pids):
+                os.close(ended)
+                pid = self._pids.pop(ended)
+                self._channel.send(Reaped(pid, _collect(pid)))
+            if not ready.isdisjoint(descriptors):
+                return
+
+    def add(self, pid: int) -> None:
+        """It has gone on."""
+        self.seen = True
+        with contextlib.suppress(OSError, AttributeError):  # before Linux 5.3 the end of its channel has to be enough
+            self._pids[os.pidfd_open(pid)] = pid
+
+    def close(self) -> None:
+        """In one that goes on: the others are no children of ours."""
+        for descriptor in self._pids:
+            os.close(descriptor)
 
 
-def _receive(channel: Channel, idle: Callable[[], Iterator[object]]) -> tuple[Resume, list[int]]:
-    for _ in idle():
-        if select.select([channel.fileno()], [], [], 0)[0]:
-            break
+def _go_on(channel: Channel, hush: int) -> Told:
+    """The spare's side: it sleeps until it is told to."""
     try:
         received = channel.receive()
     except EOFError:
         os._exit(0)
     if received is None or not isinstance(received[0], Resume):
         os._exit(1)
-    return received[0], received[1]
+    channel.close()
+    if hush >= 0:
+        with contextlib.suppress(BrokenPipeError):  # who waits was killed
+            os.write(hush, b".")
+    return Told(received[0], received[1], hush)
+
+
+def _collect(pid: int) -> int:
+    """Its wait status."""
+    try:
+        return os.waitpid(pid, 0)[1]
+    except ChildProcessError:
+        return 0  # the application wants to know of no child's end
+
+
+def _hung_up(sock: socket.socket) -> bool:
+    try:
+        return not sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True

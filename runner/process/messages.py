@@ -202,7 +202,7 @@ class Forked(NamedTuple):
 
 
 class Reaped(NamedTuple):
-    """generation -> supervisor: process *pid* ended with this wait status."""
+    """generation or checkpoint -> supervisor: its child, process *pid*, ended with this wait status."""
 
     pid: int
     status: int

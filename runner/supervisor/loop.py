@@ -185,7 +185,7 @@ class Supervisor:
         """A generation speaks."""
         match message:
             case messages.Paused() if descriptors:
-                self._crew.standby.take_in(message, *descriptors)
+                self._crew.standby.take_in(message, descriptors[0], self._hear_paused)
             case messages.Resumed(pid):
                 station.note_pid(pid)
             case messages.Passed(paths):
@@ -220,6 +220,11 @@ class Supervisor:
                 self._hear_forked(key, pid, error)
             case messages.Reaped(pid, status):
                 self._hear_end(pid, os.waitstatus_to_exitcode(status))
+
+    def _hear_paused(self, message: Message, descriptors: list[int]) -> None:
+        """A checkpoint speaks: of those who have gone on from there."""
+        if isinstance(message, messages.Reaped):
+            self._hear_end(message.pid, os.waitstatus_to_exitcode(message.status))
 
     def _hear_broken(self, station: Station, message: messages.Broken) -> None:
         self._crew.end_lookout(station.number)

@@ -1,7 +1,7 @@
 """The paused processes as the supervisor holds them: heard of, told to go on, given up.
 
-Which one goes on, and which are too many, says checkpoints.py. Each listens to one channel, and when it goes on its
-copy listens there in its place; so a checkpoint is its channel, whichever process that is just now.
+Which one goes on, and which are too many, says checkpoints.py. Whoever is to go on listens to the checkpoint's channel,
+and when it is off there will be another one; so a checkpoint is its channel, whichever process that is just now.
 
 Law: a channel that is closed here ends whoever listens to it. Start at Standby.resume.
 """
@@ -16,7 +16,7 @@ from runner.process import messages
 from runner.process.memory import anonymous_file
 from runner.process.messages import Channel
 from runner.supervisor.checkpoints import Checkpoint, Checkpoints
-from runner.supervisor.switchboard import Switchboard
+from runner.supervisor.switchboard import Hear, Switchboard
 
 
 class Resumed(NamedTuple):
@@ -35,12 +35,11 @@ class Standby:
         self._switchboard = switchboard
         self._channels: dict[int, Channel] = {}
 
-    def take_in(self, message: messages.Paused, descriptor: int) -> None:
-        """A process was paused, and listens at the other end of *descriptor*."""
+    def take_in(self, message: messages.Paused, descriptor: int, hear: Hear) -> None:
+        """A process was paused, and listens at the other end of *descriptor*; *hear* is told what it says."""
         checkpoint = self.book.note_taken(message.module, message.modules)
         channel = self._channels[checkpoint.key] = Channel(socket.socket(fileno=descriptor), 0.0)
-        # It says nothing; what can be heard is its end.
-        self._switchboard.attend(channel, lambda *_: None, lambda: self._gone(checkpoint))
+        self._switchboard.attend(channel, hear, lambda: self._gone(checkpoint))
         for surplus in self.book.surplus():
             self.drop(surplus)
 

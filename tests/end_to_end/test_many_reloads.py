@@ -50,7 +50,7 @@ def reload(served: Served, file: Path, version: int) -> None:
 def counted(served: Served) -> Census:
     """What there is, but for the checkpoints: how many of them there are is a matter of moments.
 
-    Counted while each of them has its copy, which comes when there is time for it, and nobody else waits.
+    Counted while each of them has its spare, which comes when there is time for it, and nobody else waits.
     """
     found: list[Census] = []
 
@@ -60,7 +60,7 @@ def counted(served: Served) -> Census:
         found.append(seen.without(len(before)))
         return report(served)["checkpoints"] == before and whole == waiting(served) == 2 * len(before)
 
-    until("each checkpoint has its copy", steady, live=served)
+    until("each checkpoint has its spare", steady, live=served)
     return found[-1]
 
 

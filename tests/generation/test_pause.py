@@ -1,4 +1,4 @@
-"""A process that waits, and goes on more than once."""
+"""A process that waits, and has others go on, more than once."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner.process import messages
-from runner.process.messages import Resume
+from runner.process.messages import Reaped, Resume
 from tests.support.process import PATIENCE
 from tests.support.trouble import alive, until
 
@@ -18,42 +18,63 @@ WAITING = """
 import os, socket, sys
 from runner.generation.pause import pause
 from runner.process.messages import Channel
+channel, busy = Channel(socket.socket(fileno=int(sys.argv[1]))), int(sys.argv[2])
 steps = 0
 def idle():
     global steps
     os.write(1, b"%d waits\\n" % os.getpid())
-    for steps in range(3):
+    for steps in range(steps, 3):
         yield
-told = pause(Channel(socket.socket(fileno=int(sys.argv[1]))), idle)
+told = pause(channel, idle, busy)
 os.write(1, b"%d goes on as %d with %d after %d\\n" % (os.getpid(), told.message.number, len(told.descriptors), steps))
+os.read(0, 1)
 """
 
 
 class Waiting:
-    """Such a process, the channel to it and what it and its copies say."""
+    """Such a process, its channel, the pipe of whoever is busy, and what it and those who go on say."""
 
     def __init__(self) -> None:
         self.channel, theirs = messages.pair()
+        busy, self.hush = os.pipe()
         self._popen = subprocess.Popen(
-            [sys.executable, "-c", WAITING, str(theirs.fileno())], pass_fds=[theirs.fileno()],
-            stdout=subprocess.PIPE,
+            [sys.executable, "-c", WAITING, str(theirs.fileno()), str(busy)], pass_fds=[theirs.fileno(), busy],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         theirs.close()
+        os.close(busy)
         assert self._popen.stdout is not None
         self.output = self._popen.stdout
+        self.pid = self._popen.pid
 
     def says(self) -> tuple[int, str]:
         """The next line, and whose it is."""
         pid, _, text = self.output.readline().decode().strip().partition(" ")
         return int(pid or 0), text
 
-    def resume(self, number: int) -> None:
-        """Go on."""
+    def resume(self, number: int) -> int:
+        """Go on; the process that did."""
         self.channel.send(Resume(number, 0, [], 0.0))
+        while True:
+            pid, text = self.says()
+            assert text
+            if text.startswith(f"goes on as {number}"):
+                return pid
+
+    def spare(self) -> int:
+        """The process that is to go on next, once it is there."""
+
+        def found() -> int:
+            return next((pid for pid in children(self.pid) if _listens(pid)), 0)
+
+        return until("there is a spare", found)
 
     def close(self) -> None:
         """Nobody may be left: each of them holds the other end of the pipe."""
         self.channel.close()
+        os.close(self.hush)
+        assert self._popen.stdin is not None
+        self._popen.stdin.close()   # those who have gone on wait for that
         assert self.output.read() is not None
         self.output.close()
         self._popen.wait(PATIENCE)
@@ -67,67 +88,93 @@ def waiting() -> Iterator[Waiting]:
     waiting.close()
 
 
-def test_it_goes_on_and_its_copy_waits_in_its_place(waiting: Waiting) -> None:
-    """As often as it is told; each time it is another process."""
-    first, _ = waiting.says()
-    seen = set()
-    for number in (5, 6, 7):
-        waiting.resume(number)
-        said = dict([waiting.says(), waiting.says()])
-        (goes_on,) = [pid for pid, text in said.items() if text.startswith("goes on")]
-        assert said[goes_on].startswith(f"goes on as {number} with 0")
-        assert {text for pid, text in said.items() if pid != goes_on} == {"waits"}
-        seen.add(goes_on)
-    assert first in seen and len(seen) == 3
+def test_it_goes_on_as_often_as_it_is_told(waiting: Waiting) -> None:
+    """Each time it is another process, and all of them are children of the one that waits."""
+    seen = {waiting.resume(number) for number in (5, 6, 7)}
+    assert len(seen) == 3
+    assert seen <= children(waiting.pid)
 
 
 def test_what_comes_along_with_the_order_is_there(waiting: Waiting) -> None:
     """Descriptors."""
-    waiting.says()
     waiting.channel.send(Resume(5, 0, [], 0.0), waiting.channel.fileno(), waiting.output.fileno())
-    assert any("with 2" in text for text in (waiting.says()[1], waiting.says()[1]))
+    assert "with 2" in waiting.says()[1]
 
 
-def test_while_nobody_calls_it_does_what_has_time(waiting: Waiting) -> None:
-    """All of it, if nobody calls."""
-    pid, _ = waiting.says()
-    until("it listens", lambda: _listens(pid))
+def test_what_there_is_time_for_is_done_once(waiting: Waiting) -> None:
+    """When whoever is busy is through, or has ended, if anybody goes on from here; the next one has it done."""
+    os.write(waiting.hush, b".")
+    spare = waiting.spare()
+    assert waiting.resume(5) == spare
+    os.kill(spare, signal.SIGKILL)
+    assert waiting.says() == (waiting.pid, "waits")
+    spare = waiting.spare()
+    waiting.channel.send(Resume(6, 0, [], 0.0))
+    assert waiting.says() == (spare, "goes on as 6 with 0 after 2")
+
+
+def test_a_call_is_more_urgent(waiting: Waiting) -> None:
+    """Than whoever is busy, and than what there would be time for."""
     waiting.resume(5)
-    assert any("after 2" in text for text in (waiting.says()[1], waiting.says()[1]))
+    waiting.channel.send(Resume(6, 0, [], 0.0))
+    assert waiting.says() == (waiting.pid, "waits")
+    assert waiting.says()[1] == "goes on as 6 with 0 after 0"
 
 
-def test_who_is_given_up_ends_with_its_copy(waiting: Waiting) -> None:
+def test_the_end_of_one_that_has_gone_on_is_told(waiting: Waiting) -> None:
+    """Its parent says how it ended, whatever it is waiting for."""
+    first = waiting.resume(5)
+    os.kill(first, signal.SIGKILL)
+    assert until("its end is told", waiting.channel.receive) == (Reaped(first, signal.SIGKILL), [])
+    second = waiting.resume(6)
+    os.kill(second, signal.SIGKILL)
+    assert until("its end is told", waiting.channel.receive) == (Reaped(second, signal.SIGKILL), [])
+    assert alive({first, second}) == set()
+
+
+def test_who_is_given_up_ends_with_the_spare(waiting: Waiting) -> None:
     """Its channel is closed."""
-    waiting.says()
+    os.write(waiting.hush, b".")
+    both = {waiting.pid, waiting.spare()}
     waiting.channel.close()
-    assert waiting.output.read() == b""
+    until("both have ended", lambda: not alive(both))
 
 
-def test_who_is_killed_takes_its_copy_along(waiting: Waiting) -> None:
-    """Nobody else knows of it."""
-    pid, _ = waiting.says()
-    until("it listens", lambda: _listens(pid))
-    os.kill(pid, signal.SIGKILL)
-    assert waiting.output.read() == b""
+def test_who_is_given_up_before_there_is_a_spare(waiting: Waiting) -> None:
+    """Nobody has told it that there is time for one."""
+    waiting.channel.close()
+    until("it has ended", lambda: not alive({waiting.pid}))
 
 
-def test_without_its_copy_it_goes_on_all_the_same(waiting: Waiting) -> None:
+def test_a_spare_that_is_killed_is_replaced(waiting: Waiting) -> None:
+    """By another one."""
+    os.write(waiting.hush, b".")
+    spare = waiting.spare()
+    os.kill(spare, signal.SIGKILL)
+    until("it is gone", lambda: spare not in children(waiting.pid))
+    assert waiting.resume(5) != spare
+
+
+def test_a_spare_goes_on_without_the_one_who_waits(waiting: Waiting) -> None:
     """It was killed; then nobody waits in its place."""
-    pid, _ = waiting.says()
-    until("it listens", lambda: _listens(pid))
-    copy = int(Path(f"/proc/{pid}/task/{pid}/children").read_text())
-    os.kill(copy, signal.SIGKILL)
-    until("its copy is gone", lambda: not alive({copy}))
-    waiting.resume(5)
-    assert waiting.says()[1].startswith("goes on as 5")
-    assert waiting.output.read() == b""
+    os.write(waiting.hush, b".")
+    spare = waiting.spare()
+    os.kill(waiting.pid, signal.SIGKILL)
+    until("it is gone", lambda: not alive({waiting.pid}))
+    assert waiting.resume(5) == spare
+    with pytest.raises(EOFError):
+        waiting.channel.receive()
 
 
 def test_it_understands_one_order_only(waiting: Waiting) -> None:
-    """Anything else is a mistake that nobody can mend."""
-    waiting.says()
+    """Anything else is a mistake that nobody can mend: who got it ends, and the next one waits for a better one."""
     waiting.channel.send(messages.Retire())
-    assert waiting.output.read() == b""
+    assert waiting.resume(5) in children(waiting.pid)
+
+
+def children(pid: int) -> set[int]:
+    """Of that process."""
+    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
 def _listens(pid: int) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from runner.process import messages
-from runner.process.messages import Channel, Paused, Resume
+from runner.process.messages import Channel, Message, Paused, Reaped, Resume
 from runner.supervisor.standby import Standby
 from runner.supervisor.switchboard import Switchboard
 
@@ -22,12 +22,13 @@ class Bench:
         self.standby = Standby(Switchboard(selector))
         self.standby.book.most = 2
         self.waiting: dict[str, Channel] = {}
+        self.heard: list[Message] = []
         self._selector = selector
 
     def pause(self, module: str, modules: int) -> None:
         """Somebody is paused there."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.standby.take_in(Paused(module, modules), ours.detach())
+        self.standby.take_in(Paused(module, modules), ours.detach(), lambda message, _: self.heard.append(message))
         self.waiting[module] = Channel(theirs)
 
     def turn(self) -> None:
@@ -91,7 +92,7 @@ def test_the_deepest_is_told_to_go_on(bench: Bench) -> None:
 
 
 def test_it_can_be_told_again(bench: Bench) -> None:
-    """Its copy listens in its place: it is the same checkpoint."""
+    """Another one listens in its place: it is the same checkpoint."""
     bench.pause("", 0)
     keys = []
     for _ in range(2):
@@ -101,6 +102,14 @@ def test_it_can_be_told_again(bench: Bench) -> None:
         os.close(resumed.journal)
         resumed.channel.close()
     assert keys[0] == keys[1]
+
+
+def test_what_it_says_is_heard(bench: Bench) -> None:
+    """How those ended who have gone on."""
+    bench.pause("", 0)
+    bench.waiting[""].send(Reaped(4711, 9))
+    bench.turn()
+    assert bench.heard == [Reaped(4711, 9)]
 
 
 def test_who_cannot_be_told_is_passed_over(bench: Bench) -> None:

@@ -28,7 +28,7 @@ class Census(NamedTuple):
 
     def without(self, checkpoints: int) -> "Census":
         """What would be there without so many: each is a socket of the supervisor's, and two processes, who waits and
-        its copy, with the same change queue, scoreboard and journal."""
+        its spare, with the same change queue, scoreboard and journal."""
         held = Counter(self.held) - Counter({"socket:": checkpoints})
         shared = Counter({kind: number - 2 * checkpoints for kind, number in self.shared.items()})
         return Census(dict(held), self.threads, dict(Counter(self.states) - Counter(S=2 * checkpoints)), +shared)

@@ -113,7 +113,7 @@ def at_work(served: Served) -> int:
 
 
 def waiting(served: Served) -> int:
-    """How many only wait: of each checkpoint who goes on, and its copy."""
+    """How many only wait: of each checkpoint the one that stays, and its spare."""
     return sum(waits(pid) for pid in descendants(served.pid))
 
 
