@@ -50,6 +50,7 @@ class Recorder:
     def __init__(self, inputs: Inputs, bytecode: Bytecode) -> None:
         self.read: dict[str, Reading] = {}
         self._confirmed = (0, 0)
+        self._positions: dict[str, int] = {}
         self.count = 0
         self.about: Callable[[str, str], None] | None = None
         self.given: Callable[[str], importlib.machinery.ModuleSpec | None] | None = None
@@ -107,6 +108,10 @@ class Recorder:
         count, at = self._confirmed
         return frozenset(islice(self._inputs.files, count)), at  # none is ever struck out
 
+    def position(self, paths: Iterable[str]) -> int:
+        """How many modules were counted before the first of these files was noted; -1: it is not known of any."""
+        return min((self._positions[path] for path in paths if path in self._positions), default=-1)
+
     def settle(self) -> None:
         """The import is over: from now on only modules are noted."""
         self._data = False
@@ -135,13 +140,15 @@ class Recorder:
                 inputs.add_lookup(stem, directory)
 
     def _begin(self, name: str, path: str) -> None:
-        self.count += 1
         self._note(path)
+        self.count += 1
         if self.started is not None:
             self.started(name)
 
     def _note(self, path: str) -> None:
-        self._inputs.add_file(os.path.abspath(path))
+        path = os.path.abspath(path)
+        self._positions.setdefault(path, self.count)
+        self._inputs.add_file(path)
 
     def _note_loaded(self, module: ModuleType) -> None:
         path = getattr(module, "__file__", None)

@@ -211,6 +211,7 @@ class Birth:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         busy, hush = os.pipe()
         noted = os.fstat(self.begin.journal).st_size
+        began = self._attempt.elapsed()
         gc.freeze()
         copy = fork()
         if not copy:
@@ -226,7 +227,8 @@ class Birth:
             self.copies.add(copy)
             self._hushes.append(hush)
             self.channel.send(messages.Paused(name, self.recorder.count), ours.fileno())
-            for pid in self._placement.note_taken(copy, path, self._attempt.elapsed()):
+            now = self._attempt.elapsed()
+            for pid in self._placement.note_taken(copy, path, now, now - began):
                 os.kill(pid, signal.SIGKILL)
         else:
             os.close(hush)
@@ -270,7 +272,7 @@ class Birth:
         self._trees.wait(list(self.watch.directories))
         now = time.time_ns()
         if changed := self.watch.settled().paths:
-            self.channel.send(messages.Passed(list(changed[:PATHS])))
+            self.channel.send(messages.Passed(list(changed[:PATHS]), self.recorder.position(changed)))
             os._exit(0)
         self.recorder.confirm(now)
         importlib.invalidate_caches()

@@ -122,7 +122,7 @@ class _Generation:
         self._channel.send(messages.Note(text))
 
     def _tell_stale(self, paths: tuple[str, ...]) -> None:
-        self._channel.send(messages.Stale(list(paths[:PATHS])))
+        self._channel.send(messages.Stale(list(paths[:PATHS]), self._birth.recorder.position(paths)))
 
     def _obey(self) -> None:
         try:

@@ -16,27 +16,32 @@ from dataclasses import dataclass, field
 
 FIRST_STEP = 0.01
 """Seconds of import between two checkpoints, as long as nothing is known: a fork costs some thousandths."""
+WORTH = 5
+"""So many times what the last fork took must have been imported since: on a busy machine both take longer, and who goes
+on not far from the end of an import shall get there."""
 
 
 @dataclass
 class Placement:
     """*most*: checkpoints at even steps; *hot*: the files before which there is one in any case; *last*: when the last
-    one was taken, in the seconds of whoever asks.
+    one was taken, in the seconds of whoever asks; *cost*: how many of these it took.
     """
 
     most: int
     hot: frozenset[str] = frozenset()
     step: float = FIRST_STEP
     last: float = 0.0
+    cost: float = 0.0
     even: list[int] = field(default_factory=list)
 
     def wants(self, path: str, now: float) -> bool:
         """One should be taken before the code of the file *path* is read."""
-        return self.most > 0 and (path in self.hot or now - self.last >= self.step)
+        step = max(self.step, WORTH * self.cost)
+        return self.most > 0 and (path in self.hot or now - self.last >= step)
 
-    def note_taken(self, pid: int, path: str, now: float) -> list[int]:
-        """It was, as process *pid*; those that are to be given up for it. No *path*: it is the zygote."""
-        self.last = now
+    def note_taken(self, pid: int, path: str, now: float, cost: float = 0.0) -> list[int]:
+        """It was, as process *pid*, in *cost* seconds; those that are to be given up for it. No *path*: the zygote."""
+        self.last, self.cost = now, cost
         if not path or path in self.hot:
             return []
         self.even.append(pid)

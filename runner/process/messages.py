@@ -161,9 +161,13 @@ class Resumed(NamedTuple):
 
 
 class Passed(NamedTuple):
-    """generation -> supervisor: what was imported before I was paused has changed; my checkpoint is of no use."""
+    """generation -> supervisor: what was imported before I was paused has changed; my checkpoint is of no use.
+
+    *modules* as of Stale.
+    """
 
     paths: list[str]
+    modules: int = -1
 
 
 class Unfit(NamedTuple):
@@ -188,9 +192,14 @@ class Note(NamedTuple):
 
 
 class Stale(NamedTuple):
-    """generation -> supervisor: what this generation is made of has changed on disk."""
+    """generation -> supervisor: what this generation is made of has changed on disk.
+
+    *modules*: how many were imported before the first of these was read, -1 if that is not known; so of a checkpoint
+    that has imported more it need not be asked.
+    """
 
     paths: list[str]
+    modules: int = -1
 
 
 class Forked(NamedTuple):

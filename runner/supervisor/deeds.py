@@ -79,8 +79,13 @@ class Deeds:
         self._crew.withdraw(station)
         self._start(orders.Start(station.number, voids=station.voids))
 
-    def note_changed(self, paths: Sequence[str]) -> None:
-        """These were saved: the next one is likeliest to be one of them; of many, another checkout say, any."""
+    def note_changed(self, paths: Sequence[str], modules: int = -1) -> None:
+        """These were saved: the next one is likeliest to be one of them; of many, another checkout say, any.
+
+        *modules* as of messages.Stale.
+        """
+        if modules >= 0:
+            self._crew.standby.pass_over(modules)
         if len(paths) <= HOT:
             self.pace = self.pace._replace(hot=paths)
         else:

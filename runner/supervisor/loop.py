@@ -188,8 +188,8 @@ class Supervisor:
                 self._crew.standby.take_in(message, descriptors[0], self._hear_paused)
             case messages.Resumed(pid):
                 station.note_pid(pid)
-            case messages.Passed(paths):
-                self._deeds.note_changed(paths)
+            case messages.Passed(paths, modules):
+                self._deeds.note_changed(paths, modules)
                 self._deeds.start_elsewhere(station)
             case messages.Unfit(note):
                 if note:
@@ -214,8 +214,8 @@ class Supervisor:
                 self._roster.note_unborn(station.number)
             case messages.Note(text):
                 self._chronicle.note(text)
-            case messages.Stale(paths):
-                self._hear_stale(station.number, paths)
+            case messages.Stale(paths, modules):
+                self._hear_stale(station.number, paths, modules)
             case messages.Forked(key, pid, error):
                 self._hear_forked(key, pid, error)
             case messages.Reaped(pid, status):
@@ -239,7 +239,7 @@ class Supervisor:
         if stale := message.late or self._file.news():
             self._hear_stale(station.number, stale)
 
-    def _hear_stale(self, number: int, paths: list[str]) -> None:
+    def _hear_stale(self, number: int, paths: list[str], modules: int = -1) -> None:
         """Told by a generation, or by a worker that imported by itself; of a kept one it is no news."""
         generation = self._roster.generations.get(number)
         if generation is None or generation.kept:
@@ -247,7 +247,7 @@ class Supervisor:
         current = self._roster.current()
         if current is not None and (current.subject or number >= current.number):
             self._chronicle.note_change(paths)
-            self._deeds.note_changed(paths)
+            self._deeds.note_changed(paths, modules)
         self._note_settings(paths)
         self._roster.note_stale(number)
 
@@ -273,7 +273,7 @@ class Supervisor:
                 if generation is None or not generation.subject:
                     due = self._roster.due or self._roster.loading() is not None
                     self._chronicle.ready(number, broken=bool(generation and generation.broken), due=due)
-            case messages.Stale(paths):
+            case messages.Stale(paths, _):
                 self._hear_stale(self._roster.workers[hand.key].generation, paths)
             case messages.Retiring(reason):
                 self._roster.note_retiring(hand.key, time.monotonic())
@@ -293,6 +293,7 @@ class Supervisor:
 
     def _gone(self, station: Station) -> None:
         """A generation's process has ended."""
+        self._crew.standby.tidy()  # it has been replaced, and nobody is in a hurry
         generation = self._roster.generations.get(station.number)
         phase = Phase.GONE if generation is None or self._roster.stopping else generation.phase
         if phase is Phase.LOADING and station.checkpoint is not None:

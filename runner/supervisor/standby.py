@@ -34,6 +34,7 @@ class Standby:
         self.book = Checkpoints()
         self._switchboard = switchboard
         self._channels: dict[int, Channel] = {}
+        self._useless: list[Channel] = []
 
     def take_in(self, message: messages.Paused, descriptor: int, hear: Hear) -> None:
         """A process was paused, and listens at the other end of *descriptor*; *hear* is told what it says."""
@@ -62,6 +63,22 @@ class Standby:
         if checkpoint.key in self._channels:
             self._switchboard.finish(self._channels[checkpoint.key])
 
+    def pass_over(self, modules: int) -> None:
+        """Have nobody go on who has imported more than so many modules, for the next one has changed.
+
+        They end by `tidy`: that costs the system some time, which whoever goes on now has better use for. The zygote
+        counts others: what the application asks for later is there from the beginning.
+        """
+        for checkpoint in self.book.all():
+            if checkpoint.module and checkpoint.modules > modules:
+                self.book.note_gone(checkpoint.key)
+                self._useless.append(self._channels.pop(checkpoint.key))
+
+    def tidy(self) -> None:
+        """There is time to end those who were passed over."""
+        while self._useless:
+            self._switchboard.finish(self._useless.pop())
+
     def start_over(self) -> None:
         """Give up all but the zygote: nothing of the application may be what it was."""
         for checkpoint in self.book.all():
@@ -70,6 +87,7 @@ class Standby:
 
     def clear(self) -> None:
         """Give all up: the next import shall be a new one."""
+        self.tidy()
         for checkpoint in self.book.all():
             self.drop(checkpoint)
 

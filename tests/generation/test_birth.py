@@ -164,7 +164,7 @@ def test_who_is_too_late_says_so_and_ends(directory: Path, born: Give, leaving: 
     theirs.close()
     said = list(words(ours))
     assert [type(word) for word in said] == [messages.Resumed, messages.Passed]
-    assert said[1] == messages.Passed([str(directory / "base.py")])
+    assert said[1] == messages.Passed([str(directory / "base.py")], 1)
     assert isinstance(resume(first, "", leaving).last, messages.Loaded)
 
 

@@ -53,11 +53,11 @@ def test_what_no_edit_can_mend_has_an_exit_code(directory: Path, flags: dict[str
 
 
 def test_it_tells_a_save_once(directory: Path) -> None:
-    """With the path."""
+    """With the path, and how much had been imported before."""
     with generation(directory) as stage:
         stage.hear(messages.Loaded)
         edit(directory / "app.py", SOURCE + "\n")
-        assert stage.hear(messages.Stale).paths == [f"{directory}/app.py"]
+        assert stage.hear(messages.Stale) == messages.Stale([f"{directory}/app.py"], 0)
         edit(directory / "app.py", SOURCE)
         stage.channel.send(messages.Retire())
         assert ended(stage.channel)

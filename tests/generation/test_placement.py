@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.generation.placement import FIRST_STEP, Placement
+from runner.generation.placement import FIRST_STEP, WORTH, Placement
 
 
 def walk(placement: Placement, seconds: float, modules: int) -> list[float]:
@@ -39,6 +39,15 @@ def test_they_are_never_too_many_and_evenly_spread(most: int, seconds: float, mo
     assert len(moments) - 2 <= most
     widest = max(after - before for before, after in pairwise(moments))
     assert widest <= 2 * placement.step + 2 * seconds / modules
+
+
+def test_what_takes_long_must_be_worth_it() -> None:
+    """After a fork that took long the next one is further away, but for what was edited last."""
+    placement = Placement(6, frozenset(["/hot.py"]))
+    placement.note_taken(1, "/a.py", 1.0, cost=FIRST_STEP)
+    assert not placement.wants("/b.py", 1.0 + (WORTH - 1) * FIRST_STEP)
+    assert placement.wants("/hot.py", 1.0 + FIRST_STEP)
+    assert placement.wants("/b.py", 1.0 + (WORTH + 1) * FIRST_STEP)
 
 
 def test_a_long_import_pays_for_few_forks_more() -> None:

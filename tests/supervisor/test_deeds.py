@@ -28,6 +28,7 @@ class Stand:
         kill = lambda: self.done.append("killed")  # noqa: E731
         self.hands = {1: hand}
         self.stations = {1: SimpleNamespace(channel=channel, kill=kill)}
+        self.standby = SimpleNamespace(pass_over=lambda modules: self.done.append(("after", modules)))
         inbox = Inbox(*(cast("Any", None),) * 4)
         self.deeds = Deeds(cast("Any", self), self.roster, cast("Any", self), inbox, self.settings)
 
@@ -137,6 +138,15 @@ def test_a_checkpoint_that_is_of_no_use_is_no_failure() -> None:
     stand = Stand()
     stand.deeds.start_elsewhere(cast("Any", SimpleNamespace(number=1, voids=2)))
     assert stand.done == [("withdraw", 1), ("start", orders.Start(1, voids=2), "")]
+
+
+@pytest.mark.parametrize(("modules", "given_up"), [(7, [("after", 7)]), (0, [("after", 0)]), (-1, [])])
+def test_who_has_imported_what_changed_goes(modules: int, given_up: list[object]) -> None:
+    """If it is known how many modules had been imported before it."""
+    stand = Stand()
+    stand.deeds.note_changed(["/srv/view.py"], modules)
+    assert stand.done == given_up
+    assert stand.deeds.pace.hot == ["/srv/view.py"]
 
 
 @pytest.mark.parametrize("order", [

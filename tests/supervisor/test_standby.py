@@ -151,6 +151,17 @@ def test_a_new_beginning_ends_all(bench: Bench) -> None:
     assert len(bench.standby.book) == 0
 
 
+def test_who_has_imported_what_changed_is_passed_over(bench: Bench) -> None:
+    """It need not be asked, and ends when there is time. The zygote counts what it has loaded before."""
+    for module, modules in (("", 900), ("base", 5), ("view", 6)):
+        bench.pause(module, modules)
+    bench.standby.pass_over(5)
+    assert [each.module for each in bench.standby.book.all()] == ["", "base"]
+    assert bench.ended() == set()
+    bench.standby.tidy()
+    assert bench.ended() == {"view"}
+
+
 def test_to_start_over_leaves_the_zygote(bench: Bench) -> None:
     """Nothing of the application is in it."""
     bench.pause("", 0)
