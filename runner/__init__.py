@@ -4,6 +4,7 @@
     settings     every knob, written once (values, addresses: how people write them)
     status       what a run is doing, as text
     errors       every error, and what it means
+    version      which runner this is
     request      what a front gives a host, and what comes back
     streaming    answers that come later, in an application's words
     log          lines on standard error

@@ -14,7 +14,6 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib import metadata
 from itertools import groupby
 from typing import Any, NoReturn
 
@@ -25,6 +24,7 @@ from runner.settings import KNOBS, Knob, Resolved, resolve
 from runner.status import render, render_reload, render_resources
 from runner.supervisor.listeners import fill_standard_streams
 from runner.values import nearest
+from runner.version import version
 
 CANDIDATES = ("app.py", "wsgi.py", "main.py")   # what is served where nobody says what
 OPTIONS = {"help_option_names": ["-h", "--help"]}
@@ -101,15 +101,17 @@ def _complain(message: str, code: int) -> int:
     return code
 
 
-def _version() -> str:
-    try:
-        return metadata.version("runner")
-    except metadata.PackageNotFoundError:   # from a checkout that nobody installed
-        return "(not installed)"
+def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(f"runner {version() or '(not installed)'}")
+        context.exit()
 
 
 @click.group(cls=Commands, invoke_without_command=True, context_settings=OPTIONS)
-@click.version_option(_version(), "--version", message="runner %(version)s")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
+    help="Show the version and exit.",
+)
 @click.pass_context
 def commands(context: click.Context) -> None:
     """Keep a Python web application running; every request is answered by the code as last saved."""

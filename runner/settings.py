@@ -12,7 +12,6 @@ import errno
 import json
 import os
 import stat
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, NamedTuple, Self
@@ -264,6 +263,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, _Written]:
 
 
 def _from_file(file: str) -> dict[str, _Written]:
+    import tomllib  # not above: most have no such file, and no process but the supervisor reads it
     name = os.path.basename(file)
     try:
         if not stat.S_ISREG(os.stat(file).st_mode):   # a FIFO, whose open would wait for a writer

@@ -8,7 +8,6 @@ refused with a UsageError of one line that quotes the text and gives a good exam
 back to the same value. Start at Kind.
 """
 
-import difflib
 import ipaddress
 import os
 import re
@@ -121,6 +120,9 @@ def show_size(size: int) -> str:
 
 def nearest(word: str, names: Iterable[str]) -> str:
     """`; did you mean 'workers'?` for whichever of *names* looks most like *word*; nothing if none does."""
+    # Not above: most of what is typed is right.
+    import difflib
+
     close = difflib.get_close_matches(word, list(names), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
 

@@ -26,8 +26,8 @@ CODE = [path for path in MODULES if path.name not in ("__init__.py", "__main__.p
 
 FLOORS: dict[str, set[str]] = {
     "__main__": {"cli"},
-    "cli": {"supervisor", "process", "settings", "values", "status", "errors"},
-    "supervisor": {"process", "settings", "addresses", "log", "errors"},
+    "cli": {"supervisor", "process", "settings", "values", "status", "version", "errors"},
+    "supervisor": {"process", "settings", "addresses", "log", "version", "errors"},
     "generation": {"worker", "process", "freshness", "host", "settings", "log", "errors"},
     "worker": {
         "process", "freshness", "front", "host", "resources", "wire", "request", "settings", "log", "errors",
@@ -44,12 +44,13 @@ FLOORS: dict[str, set[str]] = {
     "addresses": {"errors"},
     "values": {"errors"},
     "status": set(),
+    "version": set(),
     "log": set(),
     "errors": set(),
 }
 """Which part may import which other part; its own folder is always allowed."""
 
-SUPERVISOR_KNOWS = {"addresses", "errors", "log", "settings", "values", "supervisor", "process"}
+SUPERVISOR_KNOWS = {"addresses", "errors", "log", "settings", "values", "version", "supervisor", "process"}
 """The parts of the runner that the supervisor's process may ever load."""
 
 

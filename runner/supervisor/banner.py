@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import metadata
 
 from runner.log import Log
 from runner.settings import Settings
 from runner.supervisor.report import Ledger
+from runner.version import version
 
 
 class Banner:
@@ -45,11 +45,3 @@ class Banner:
             f"  → {fresh}",
         ]
         sys.stderr.write("\n" + "\n".join(lines) + "\n\n")
-
-
-def version() -> str:
-    """The installed version; "" in a checkout that was never installed."""
-    try:
-        return metadata.version("runner")
-    except metadata.PackageNotFoundError:
-        return ""

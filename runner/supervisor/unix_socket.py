@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import socket
 import stat
 from collections.abc import Callable
@@ -39,7 +38,7 @@ def open_at(
     except HeldError as error:
         raise TakenError(f"is already served by process {error.owner}; stop it") from error
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    beside = os.path.join(os.path.dirname(path), f".{secrets.token_hex(4)}")
+    beside = os.path.join(os.path.dirname(path), f".{os.urandom(4).hex()}")
     try:
         _refuse_others(path)
         # On Linux the file takes its mode from the unbound socket, so it is never open wider than asked.
