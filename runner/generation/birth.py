@@ -243,6 +243,7 @@ class Birth:
         self.let_go()
         journal = self.begin.journal
         self.copies = set()
+        importlib.invalidate_caches()  # for all who go on: nothing is looked for until then
         told = pause(channel, self.watch.inputs.unhashed, busy)
         order, (line, noted) = told.message, told.descriptors
         self.good_until = time.monotonic()
@@ -275,7 +276,6 @@ class Birth:
             self.channel.send(messages.Passed(list(changed[:PATHS]), self.recorder.position(changed)))
             os._exit(0)
         self.recorder.confirm(now)
-        importlib.invalidate_caches()
 
     # ---- report ---------------------------------------------------------------------------------------------
 
