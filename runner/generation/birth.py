@@ -38,7 +38,8 @@ from runner.host.error_page import Failure
 from runner.host.loading import parse_target
 from runner.log import Log
 from runner.process import interpreter, lifeline, messages
-from runner.process.messages import Begin, Channel
+from runner.process.channel import Channel
+from runner.process.messages import Begin
 from runner.process.titles import set_title
 from runner.settings import Settings
 

@@ -17,7 +17,8 @@ from runner.freshness.inputs import Additions
 from runner.freshness.watch import State
 from runner.generation import importing
 from runner.process import messages
-from runner.process.messages import Begin, Channel
+from runner.process.channel import Channel
+from runner.process.messages import Begin
 from runner.settings import Settings
 
 _PAUSE = 0.2

@@ -27,7 +27,8 @@ from runner.generation.birth import PATHS, Birth
 from runner.generation.drainer import Drainer
 from runner.generation.importing import check
 from runner.process import interpreter, messages
-from runner.process.messages import Begin, Channel
+from runner.process.channel import Channel
+from runner.process.messages import Begin
 from runner.process.scoreboard import Scoreboard
 from runner.settings import Settings
 from runner.worker import loop as worker

@@ -22,7 +22,8 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from runner.process.messages import Channel, Reaped, Resume
+from runner.process.channel import Channel
+from runner.process.messages import Reaped, Resume
 
 
 class Told(NamedTuple):

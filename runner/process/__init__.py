@@ -1,6 +1,7 @@
 """What lies between the three kinds of process (supervisor/, generation/, worker/).
 
     messages     what they say to each other
+    channel      the way that they go
     packets      how that travels, with descriptors
     scoreboard   one page of shared memory: what each worker is doing
     refusals     why a request is refused, in words, and how that is counted

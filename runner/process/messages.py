@@ -1,16 +1,12 @@
 """What the processes say to each other: one NamedTuple a message, one datagram each, descriptors alongside.
 
-Laws: a message that is not in MESSAGES is an error, never ignored; end of file on a channel means that the process at
-the other end is gone, which the kernel says for it even after kill -9. How they travel: packets.py.
+Law: a message that is not in MESSAGES is an error, never ignored. How they travel: channel.py.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import signal
-import socket
 from collections.abc import Sequence
 from typing import Any, NamedTuple, get_args
 
@@ -303,54 +299,6 @@ def parse(data: bytes) -> Message:
     except (ValueError, KeyError, TypeError) as error:
         raise RunnerError(f"not a message between processes: {data[:80]!r}; are two versions mixed?") from error
     return message
-
-
-class Channel:
-    """One end of a pair of sockets between two processes; receiving never waits.
-
-    *patience*: seconds that sending may wait while the other end has not read what it was sent before.
-    """
-
-    def __init__(self, sock: socket.socket, patience: float = 5.0) -> None:
-        self.sock = sock
-        self._patience = patience
-        sock.setblocking(False)
-
-    def fileno(self) -> int:
-        """For selectors."""
-        return self.sock.fileno()
-
-    def send(self, message: Message, *descriptors: int) -> bool:
-        """Send; False if the other end is gone, or has read nothing for so long that it might as well be."""
-        return packets.send(self.sock, serialize(message), descriptors, self._patience)
-
-    def laden(self) -> bool:
-        """Half of what may lie unread at the other end lies there: what can wait should, to leave room for orders."""
-        return packets.laden(self.sock)
-
-    def receive(self) -> tuple[Message, list[int]] | None:
-        """The next message and its descriptors, None if there is none now. Raises EOFError: the other end is gone."""
-        received = packets.receive(self.sock)
-        if received is None:
-            return None
-        data, descriptors = received
-        try:
-            return parse(data), descriptors
-        except RunnerError:
-            for descriptor in descriptors:
-                os.close(descriptor)
-            raise
-
-    def close(self) -> None:
-        """Close this end; the other one reads end of file."""
-        with contextlib.suppress(OSError):
-            self.sock.close()
-
-
-def pair() -> tuple[Channel, socket.socket]:
-    """The supervisor's end, which waits for nobody, and the other one's to give away."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    return Channel(ours, 0.0), theirs
 
 
 def _encode(message: Message) -> bytes:

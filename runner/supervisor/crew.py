@@ -14,9 +14,10 @@ from collections.abc import Callable
 from typing import Any
 
 from runner.process import interpreter, messages
+from runner.process.channel import Channel, pair
 from runner.process.lifeline import Lifeline
 from runner.process.memory import anonymous_file
-from runner.process.messages import Channel, Message
+from runner.process.messages import Message
 from runner.process.scoreboard import Counter, Moment, Scoreboard
 from runner.settings import Settings
 from runner.supervisor.checkpoints import NO_PACE, Pace
@@ -98,7 +99,7 @@ class Crew:
 
         Raises OSError if there is no descriptor to be had.
         """
-        ours, theirs = messages.pair()
+        ours, theirs = pair()
         station = self.stations.get(number)
         if station is not None:
             station.channel.send(messages.Fork(slot, key), theirs.fileno())
@@ -239,7 +240,7 @@ class Crew:
         self, number: int, slot: int, settings: Settings, journal: int = -1, death: str = "", voids: int = 0,
         since: float = 0.0, pace: Pace = NO_PACE,
     ) -> Station:  # fmt: skip
-        ours, theirs = messages.pair()
+        ours, theirs = pair()
         if journal < 0:
             journal = anonymous_file("runner-journal")
         places: list[list[Any]] = [[each.sock.fileno(), each.front, each.text, each.peers] for each in self._listeners]

@@ -13,7 +13,7 @@ import signal
 import subprocess
 from dataclasses import dataclass
 
-from runner.process.messages import Channel
+from runner.process.channel import Channel
 from runner.supervisor.checkpoints import Checkpoint
 
 

@@ -13,8 +13,8 @@ import socket
 from typing import NamedTuple
 
 from runner.process import messages
+from runner.process.channel import Channel, pair
 from runner.process.memory import anonymous_file
-from runner.process.messages import Channel
 from runner.supervisor.checkpoints import Checkpoint, Checkpoints
 from runner.supervisor.switchboard import Hear, Switchboard
 
@@ -48,7 +48,7 @@ class Standby:
         """Have the deepest one go on. None: there is none, or none that can be told."""
         while (checkpoint := self.book.deepest()) is not None:
             journal = anonymous_file("runner-journal")
-            ours, theirs = messages.pair()
+            ours, theirs = pair()
             sent = self._channels[checkpoint.key].send(order, theirs.fileno(), journal)
             theirs.close()
             if sent:

@@ -13,7 +13,8 @@ from collections import deque
 from collections.abc import Callable
 
 from runner.errors import RunnerError
-from runner.process.messages import Channel, Message
+from runner.process.channel import Channel
+from runner.process.messages import Message
 
 Hear = Callable[[Message, list[int]], object]
 """Told a message, and the descriptors that came along, which are then its own to close."""

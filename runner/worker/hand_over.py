@@ -20,8 +20,9 @@ from collections.abc import Callable, Iterator
 
 from runner.front.connection import Connection
 from runner.log import Log
+from runner.process.channel import Channel
 from runner.process.memory import anonymous_file
-from runner.process.messages import Channel, Parcel, Taken
+from runner.process.messages import Parcel, Taken
 
 INLINE = 8192
 """Bytes of a request that travel in the message itself; escaped they are at most six times as many."""

@@ -15,7 +15,8 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from runner.process.messages import Account, Channel, Message, Parcel, Taken
+from runner.process.channel import Channel
+from runner.process.messages import Account, Message, Parcel, Taken
 
 Received = tuple[Message, list[int]]
 """A message and the descriptors that came with it."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from runner.freshness.check import Check
 from runner.host.error_page import Failure
 from runner.host.mounts import Mount
-from runner.process.messages import Channel
+from runner.process.channel import Channel
 from runner.process.scoreboard import Scoreboard
 from runner.settings import Settings
 from runner.worker.fronts import Place

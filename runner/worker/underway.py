@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from runner.front.connection import Connection
 from runner.log import Log
-from runner.process.messages import Channel, Streaming
+from runner.process.channel import Channel
+from runner.process.messages import Streaming
 from runner.request import Served
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from runner.generation.lookout import read_journal
 from runner.process import messages
-from runner.process.messages import Channel, Message, Paused, Resume
+from runner.process.channel import Channel, pair
+from runner.process.messages import Message, Paused, Resume
 from tests.conftest import Project
 from tests.support.client import fetch
 from tests.support.project import edit
@@ -86,7 +87,7 @@ def hear_all(stage: Stage, leaving: ExitStack) -> Born:
 
 def resume(born: Born, module: str, leaving: ExitStack, number: int = 2) -> Heir:
     """Have it go on from there."""
-    ours, theirs = messages.pair()
+    ours, theirs = pair()
     leaving.callback(ours.close)
     journal = os.memfd_create("journal")
     leaving.callback(os.close, journal)
@@ -106,7 +107,7 @@ def words(channel: Channel) -> Iterator[Message]:
 
 def answer_of(born: Born, heir: Heir) -> str:
     """What a worker of it answers."""
-    ours, theirs = messages.pair()
+    ours, theirs = pair()
     heir.channel.send(messages.Fork(0, 1), theirs.fileno())
     theirs.close()
     assert isinstance(receive(heir.channel)[0], messages.Forked)
@@ -158,7 +159,7 @@ def test_who_is_too_late_says_so_and_ends(directory: Path, born: Give, leaving: 
     """A module that was imported before the checkpoint was saved: another one has to be asked."""
     first = born("view")
     edit(directory / "base.py", "VALUE = 2\n")
-    ours, theirs = messages.pair()
+    ours, theirs = pair()
     leaving.callback(ours.close)
     first.paused["view"][1].send(Resume(2, 0, [], 0.0), theirs.fileno(), ours.fileno())
     theirs.close()
@@ -205,7 +206,7 @@ def test_one_that_does_not_end_importing_ends_with_the_supervisor(
     """Though it is not its child, and hears nothing."""
     first = born("view")
     edit(directory / "view.py", "open('begun', 'w')\nwhile True: pass\n")
-    ours, theirs = messages.pair()
+    ours, theirs = pair()
     journal = os.memfd_create("journal")
     first.paused["view"][1].send(Resume(2, 0, [], 0.0), theirs.fileno(), journal)
     theirs.close()

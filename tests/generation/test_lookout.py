@@ -12,7 +12,8 @@ from runner.freshness.inputs import Additions, File
 from runner.freshness.stamps import stamp
 from runner.generation.lookout import last_name, look_out, read_journal
 from runner.process import messages
-from runner.process.messages import Begin, Channel
+from runner.process.channel import Channel
+from runner.process.messages import Begin
 from runner.settings import resolve
 from tests.support.project import edit
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner.process import messages
+from runner.process.channel import pair
 from runner.process.messages import Reaped, Resume
 from tests.support.process import PATIENCE
 from tests.support.trouble import alive, until
@@ -17,7 +18,7 @@ from tests.support.trouble import alive, until
 WAITING = """
 import os, socket, sys
 from runner.generation.pause import pause
-from runner.process.messages import Channel
+from runner.process.channel import Channel
 channel, busy = Channel(socket.socket(fileno=int(sys.argv[1]))), int(sys.argv[2])
 steps = 0
 def idle():
@@ -35,7 +36,7 @@ class Waiting:
     """Such a process, its channel, the pipe of whoever is busy, and what it and those who go on say."""
 
     def __init__(self) -> None:
-        self.channel, theirs = messages.pair()
+        self.channel, theirs = pair()
         busy, self.hush = os.pipe()
         self._popen = subprocess.Popen(
             [sys.executable, "-c", WAITING, str(theirs.fileno()), str(busy)], pass_fds=[theirs.fileno(), busy],

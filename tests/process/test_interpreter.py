@@ -100,7 +100,7 @@ def test_the_current_directory_cannot_replace_our_modules(tmp_path: Path) -> Non
 STARTER = """
 import os, signal, sys, time
 from runner.process import interpreter
-from runner.process.messages import pair
+from runner.process.channel import pair
 %s
 ours, theirs = pair()
 popen = interpreter.start([], theirs.fileno())

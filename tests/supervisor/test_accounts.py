@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from runner.process.messages import Account, Accounted, pair
+from runner.process.channel import pair
+from runner.process.messages import Account, Accounted
 from runner.supervisor.accounts import PATIENCE, Accounts
 from runner.supervisor.members import Hand
 

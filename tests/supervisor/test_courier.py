@@ -12,7 +12,8 @@ import pytest
 
 from runner.log import Log
 from runner.process import messages
-from runner.process.messages import Channel, Parcel, Taken
+from runner.process.channel import Channel, pair
+from runner.process.messages import Parcel, Taken
 from runner.process.refusals import LATE
 from runner.process.scoreboard import Scoreboard
 from runner.supervisor.courier import Courier, room
@@ -44,7 +45,7 @@ class Office:
 
     def hire(self, key: int, slot: int, generation: int) -> None:
         """A worker that accepts."""
-        ours, theirs = messages.pair()
+        ours, theirs = pair()
         self.roster.workers[key] = Worker(key, slot, generation, 0.0, ready=True)
         self.hands[key] = Hand(key, slot, ours)
         self.ends[key] = Channel(theirs)

@@ -21,7 +21,8 @@ from tests.support.trouble import alive, until
 
 STAND_IN = """
 import os, socket, sys
-from runner.process.messages import Begin, Channel, Parcel, Ready
+from runner.process.channel import Channel
+from runner.process.messages import Begin, Parcel, Ready
 channel = Channel(socket.socket(fileno=int(sys.argv[1])))
 channel.sock.setblocking(True)
 begin = channel.receive()[0]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from runner.process.messages import Channel
+from runner.process.channel import Channel
 from runner.supervisor.members import Station, send_signal
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from runner.process import messages
-from runner.process.messages import Channel, Message, Paused, Reaped, Resume
+from runner.process.channel import Channel
+from runner.process.messages import Message, Paused, Reaped, Resume
 from runner.supervisor.standby import Standby
 from runner.supervisor.switchboard import Switchboard
 

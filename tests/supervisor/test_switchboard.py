@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from runner.process import messages
-from runner.process.messages import Channel, Message
+from runner.process.channel import Channel, pair
+from runner.process.messages import Message
 from runner.supervisor.switchboard import Switchboard
 
 
@@ -17,7 +18,7 @@ class Line:
     def __init__(self, switchboard: Switchboard) -> None:
         self.heard: list[tuple[Message, list[int]]] = []
         self.ends = 0
-        self.channel, theirs = messages.pair()
+        self.channel, theirs = pair()
         self.theirs = Channel(theirs)
         switchboard.attend(self.channel, lambda *what: self.heard.append(what), self._end)
 
@@ -132,7 +133,7 @@ def test_nonsense_is_the_end(selector: selectors.BaseSelector, line: Line) -> No
 def test_who_hears_may_end_the_line(selector: selectors.BaseSelector, switchboard: Switchboard) -> None:
     """What was said after that is not heard."""
     heard: list[Message] = []
-    channel, theirs = messages.pair()
+    channel, theirs = pair()
 
     def hear(message: Message, _: list[int]) -> None:
         heard.append(message)

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from runner.process import interpreter, messages
+from runner.process.channel import Channel, pair
 from runner.process.lifeline import Lifeline
-from runner.process.messages import FORKING, Begin, Channel, Message
+from runner.process.messages import FORKING, Begin, Message
 from runner.process.scoreboard import Scoreboard
 from runner.settings import resolve
 from tests.support.process import PATIENCE
@@ -27,7 +28,7 @@ class Stage:
         settings = resolve({"target": "app:main", **flags}, dict(os.environ), str(directory)).settings
         self.queue = socket.create_server(("127.0.0.1", 0))
         self.board = Scoreboard()
-        self.channel, theirs = messages.pair()
+        self.channel, theirs = pair()
         places = [[self.queue.fileno(), "http", "127.0.0.1:0", []]]
         self.lifeline = Lifeline()
         descriptors = [self.board.descriptor, journal, self.lifeline.descriptor, self.queue.fileno()]
@@ -46,7 +47,7 @@ class Stage:
 
     def fork(self, slot: int = 0, key: int = 1) -> tuple[int, Channel]:
         """A worker: its process and the channel to it."""
-        ours, theirs = messages.pair()
+        ours, theirs = pair()
         self.channel.send(messages.Fork(slot, key), theirs.fileno())
         theirs.close()
         forked = self.hear(messages.Forked)

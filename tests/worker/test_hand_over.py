@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from runner.front.connection import Connection
 from runner.log import Log
-from runner.process import messages
-from runner.process.messages import Channel, Parcel, Taken
+from runner.process.channel import Channel, pair
+from runner.process.messages import Parcel, Taken
 from runner.worker.hand_over import INLINE, HandOver
 from tests.front.rig import Recorder
 
@@ -24,7 +24,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        self.ours, theirs = messages.pair()
+        self.ours, theirs = pair()
         self.theirs = Channel(theirs)
         self.said: list[str] = []
         self.places: list[int] = []

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from runner.process import messages
-from runner.process.messages import Account, Channel, Keep, Parcel, Reopen, Retire, Taken, pair
+from runner.process.channel import Channel, pair
+from runner.process.messages import Account, Keep, Parcel, Reopen, Retire, Taken
 from runner.worker.inbox import Inbox
 
 

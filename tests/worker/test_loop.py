@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runner.process import messages
-from runner.process.messages import Channel
+from runner.process.channel import Channel
 from runner.process.scoreboard import Counter, Moment
 from tests.conftest import Project
 from tests.support.client import Conversation, Truncated, fetch

@@ -7,8 +7,8 @@ from typing import Any, cast
 import pytest
 
 from runner.log import Log
-from runner.process import messages
-from runner.process.messages import Channel, Message, Streaming
+from runner.process.channel import Channel, pair
+from runner.process.messages import Message, Streaming
 from runner.request import Served
 from runner.worker.underway import Underway
 
@@ -36,7 +36,7 @@ class Room:
     """The room, with a supervisor that has heard what it was told."""
 
     def __init__(self) -> None:
-        self.supervisor, theirs = messages.pair()
+        self.supervisor, theirs = pair()
         self.channel = Channel(theirs)
         self.read, self.write = os.pipe()
         self.connections: set[Any] = set()
