@@ -254,16 +254,20 @@ def test_the_end_of_a_long_one_is_told(ward: Ward) -> None:
 @each_loop
 def test_who_keeps_the_interpreter_lock_is_told_of(ward: Ward, factory: Factory) -> None:
     """Neither loop nor onlooker gets on; from its waking on, and later; not if it was just looking."""
+    def told() -> list[str]:
+        # A machine that has no time for us is told of, too, wherever that was.
+        found = r"the interpreter lock was kept for \d\.\d s while the event loop was at GET /report; "
+        return [line for line in ward.often if re.match(found, line)]
+
     async def handler() -> None:
         for _ in range(10):
-            if len(ward.often) < 2:
+            if len(told()) < 2:
                 ctypes.PyDLL(None).usleep(600_000)
                 await ward.turn()
 
     ward.run(factory, answering(handler()))
-    assert len(ward.often) == 2
-    for line in ward.often:
-        assert re.match(r"the interpreter lock was kept for \d\.\d s while the event loop was at GET /report; ", line)
+    assert len(told()) == 2
+    for line in told():
         assert f"; it is at {__file__}:" in line
         assert " in handler < " in line
 
