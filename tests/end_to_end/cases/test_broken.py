@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Project, Runner
-from tests.end_to_end.reloading import FILES, agree, ask, save, until, value
+from tests.end_to_end.reloading import FILES, agree, ask, save, until, until_settled, value
 from tests.support.client import fetch
 from tests.support.project import edit
 from tests.support.runner_process import Served
@@ -170,12 +170,13 @@ def test_keep(project: Project, runner: Runner, reload: str) -> None:
         for broken in ("VALUE = (", "VALUE = (("):
             position = served.position
             edit(place / "module.py", broken)
-            # Workers that were told to go on do so until each is replaced, so the one before may still be met.
             assert until(served, str(number)).status == 200
             served.wait_for("failed: .*goes on", after=position)
             assert ask(served)[:2] == (200, str(number))
         edit(place / "module.py", value(number + 1))
         assert until(served, str(number + 1)).status == 200
+        # Workers that were told to go on do so until each is replaced.
+        until_settled(served)
 
 
 def test_keep_without_forks(project: Project, runner: Runner) -> None:
