@@ -18,6 +18,7 @@
     front/       faces the web server: FastCGI, HTTP
     host/        faces the application: WSGI, ASGI
     resources/   what a request opens is closed with it
+    batch/       one JSON-RPC batch in, many requests out, one answer back
     wire/        bytes <-> events: no socket, no clock, no thread
 
 A request falls through the tree from worker to front to host and back; a reload runs from freshness to generation to
