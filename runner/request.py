@@ -49,10 +49,11 @@ class Request:
     scope       what an ASGI application was called with, or None
     over        its answer is finished
     keeper      where what it opens is kept until its end (runner.resources); None: nothing may be opened
+    dispatcher  how parts of it are sent through the application (runner.batch); None: they cannot be
     """
 
     __slots__ = (
-        "_id", "began", "body", "environ", "internal", "keeper", "over", "scheme", "scope", "upgrade",
+        "_id", "began", "body", "dispatcher", "environ", "internal", "keeper", "over", "scheme", "scope", "upgrade",
         "variables",
     )  # fmt: skip
 
@@ -67,6 +68,7 @@ class Request:
         self.scope: dict[str, Any] | None = None
         self.over = False
         self.keeper: Any = None
+        self.dispatcher: Any = None
         self._id = ""
 
     @property

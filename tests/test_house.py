@@ -117,7 +117,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 @pytest.mark.parametrize("path", [p for p in CODE if p.parent.name == "wire"] + [
     *(PACKAGE / "supervisor" / f"{name}.py" for name in ("roster", "book", "life", "leaving", "orders", "transit")),
     PACKAGE / "front" / "variables.py", PACKAGE / "front" / "on_change.py", PACKAGE / "status.py",
-    *(PACKAGE / "batch" / f"{name}.py" for name in ("scanning", "splitting", "objects", "answers")),
+    *(PACKAGE / "batch" / f"{name}.py" for name in ("scanning", "splitting", "objects", "answers", "options")),
 ], ids=name_of)  # fmt: skip
 def test_pure_modules_touch_no_world(path: Path) -> None:
     """Decisions and codecs know no socket, clock, thread, process or loop; time comes in as an argument."""
