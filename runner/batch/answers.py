@@ -78,7 +78,7 @@ def judge(item: Item, outcome: Outcome, room: int) -> Failed | None:
     if len(body) > room:
         return Failed(Reason.TOO_LARGE, status)
     succeeded = 200 <= status <= 299
-    if status == 204 or not body:
+    if not body:
         return Failed(Reason.EMPTY if succeeded else Reason.STATUS, status)
     reason = _improper(item, body, succeeded)
     return None if reason is None else Failed(reason, status)

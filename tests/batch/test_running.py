@@ -107,6 +107,14 @@ def test_as_many_as_allowed_run_at_the_same_time(concurrency: int | None, width:
     asyncio.run(play())
 
 
+@pytest.mark.parametrize("ordered", [True, False])
+def test_every_request_is_answered_in_either_order(ordered: bool) -> None:
+    """Those that run, those that are refused, and those that hooks have made fail."""
+    items = array(call(1), b"1", call(2, "?"), call(3))
+    answer = ask(items, ordered=ordered, cost=lambda item: None if item.method == "?" else 1, max_cost=2)
+    assert codes(answer) == ([None, -32600, -32603, None] if ordered else [-32600, -32603, None, None])
+
+
 @pytest.mark.parametrize(("ordered", "ids"), [(True, [1, 2, 3]), (False, [3, 2, 1])])
 def test_the_order_of_responses(ordered: bool, ids: list[int]) -> None:
     """That of the requests; or as they came."""
@@ -226,13 +234,14 @@ def test_responses_that_do_not_fit() -> None:
     assert endpoint.asked[1].most < 2**20 + 2**19
 
 
-@pytest.mark.parametrize("items", [[call(1)], [call(1), call(2)], [call(1), call(2), call(3)]])
+@pytest.mark.parametrize("items", [[call(1)], [call(1), call(2)], [call(1), call(2), call(3)], [b"1", call(1), b"2"]])
 @pytest.mark.parametrize("single", [False, True])
 def test_the_whole_answer_has_as_many_bytes_as_allowed(items: list[bytes], single: bool) -> None:
-    """Brackets and commas count."""
-    body = items[0] if single else array(*items)
+    """Brackets, commas and errors count; what a hook has replaced does not."""
+    body = items[len(items) // 2] if single else array(*items)
     size = len(ask(body).body)
     assert len(ask(body, max_response=size).body) == size
+    assert len(ask(body, max_response=size, after=lambda context, item, response: response).body) == size
     assert Reason.TOO_LARGE in ask(body, max_response=size - 1).body.decode()
 
 

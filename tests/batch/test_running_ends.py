@@ -53,12 +53,13 @@ def test_a_place_is_free_again_when_its_time_is_over() -> None:
     assert decoded(answer) == [internal(1, Reason.TIMEOUT), internal(2, Reason.TIMEOUT), result(3, [])]
 
 
-def test_the_time_of_the_batch() -> None:
+@pytest.mark.parametrize("ordered", [True, False])
+def test_the_time_of_the_batch(ordered: bool) -> None:
     """What has not begun by then does not; what has ended is kept."""
     hanging = Hanging()
     endpoint = Endpoint(hanging)
     body = array(call(1), call(2, "hang"), call(3, "hang"), call(4), call(None, "hang"))
-    answer = ask(body, endpoint, timeout=None, batch_timeout=SHORT, concurrency=1)
+    answer = ask(body, endpoint, timeout=None, batch_timeout=SHORT, concurrency=1, ordered=ordered)
     ends = [internal(id, Reason.BATCH_TIMEOUT) for id in (2, 3, 4)]
     assert decoded(answer) == [result(1, []), *ends]
     assert (hanging.open, hanging.released) == (0, 1)
@@ -127,13 +128,14 @@ def test_a_client_that_leaves(concurrency: int) -> None:
     async def play() -> None:
         hanging = Hanging()
         endpoint = Endpoint(hanging)
-        batch = JSONRPCBatch("/rpc", concurrency=concurrency)
+        told: list[object] = []
+        batch = JSONRPCBatch("/rpc", concurrency=concurrency, after=lambda *arguments: told.append(arguments))
         body = array(*[call(id, "hang") for id in range(1, 11)])
         count = min(concurrency, 10)
         await cancelled(run(batch, body, request(), endpoint), lambda: hanging.open == count)
         assert (hanging.open, hanging.released, len(endpoint.asked)) == (0, count, count)
         assert asyncio.all_tasks() == {asyncio.current_task()}
-        assert endpoint.done.answer is None
+        assert (endpoint.done.answer, endpoint.faults, told) == (None, [], [])
         assert [spent.reason for spent in endpoint.done.spent] == [Reason.CANCELLED] * count
 
     asyncio.run(play())
@@ -182,6 +184,24 @@ def test_a_client_that_leaves_during_a_hook() -> None:
 
     for name in ("before", "after", "before_batch", "after_batch"):
         asyncio.run(play(name))
+
+
+@pytest.mark.parametrize("name", ["before", "before_batch"])
+def test_a_batch_that_nobody_drives_any_more(name: str) -> None:
+    """As when its loop has been closed: it gives up, and has no answer."""
+
+    async def hang(*arguments: object) -> None:
+        await asyncio.Event().wait()
+
+    async def play() -> None:
+        options: dict[str, Any] = {name: hang}
+        endpoint = Endpoint()
+        running = run(JSONRPCBatch("/rpc", **options), call(1), request(), endpoint)
+        running.send(None)
+        running.close()
+        assert (endpoint.done.answer, endpoint.faults) == (None, [])
+
+    asyncio.run(play())
 
 
 def test_what_is_cancelled_by_somebody_else() -> None:

@@ -203,6 +203,11 @@ def test_a_hook_of_the_batch_replaces_responses(kind: Any) -> None:
     assert (first["error"]["code"], second, third) == (-32001, result(2, []), result(3, []))
 
 
+def test_what_a_hook_of_the_batch_leaves_alone_is_not_judged_again() -> None:
+    """The gateway's own errors may be more than fits."""
+    assert codes(ask(array(b"1", call(2)), max_response=1, after_batch=lambda context: None)) == [-32600, -32603]
+
+
 @pytest.mark.parametrize("given", [b"no", {1}, {"jsonrpc": "2.0", "result": 1, "id": 7}])
 def test_a_response_that_is_none_is_not_passed_on(given: Any) -> None:
     """Whichever hook has put it there."""
