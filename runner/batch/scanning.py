@@ -22,10 +22,11 @@ DEPTH = 256
 
 _NO_STACK = "nested too deep for what is left of the stack"
 _PASSES = 8
+_BLOCK = 4096
 _OPEN, _CLOSE = 1, 255
 _LEVELS = bytes.maketrans(b"[{]}", bytes((_OPEN, _OPEN, _CLOSE, _CLOSE)))
 _PAIR = bytes((_OPEN, _CLOSE))
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_NO_MARKS = bytes(set(range(256)) - set(b'[]{}"'))
 _SPACE = re.compile(r"[ \t\n\r]*").match
 _AFTER = re.compile(r"[ \t\n\r]*([,\]])[ \t\n\r]*").match
 
@@ -46,7 +47,7 @@ def read(body: bytes) -> str:
     Raises ValueError if it is no UTF-8, or too deep.
     """
     # There are no more levels than brackets. Mostly that is all there is to know.
-    if body.count(b"[") + body.count(b"{") > DEPTH and _depth(body) > DEPTH:
+    if body.count(b"[") + body.count(b"{") > DEPTH and _too_deep(body):
         raise ValueError(f"nested deeper than {DEPTH} levels")
     return body.decode()
 
@@ -113,15 +114,23 @@ def members(text: str) -> dict[str, str]:
     return found
 
 
-def _depth(body: bytes) -> int:
-    """How deep brackets are nested, up to the first error, which the scanner finds; without recursion."""
+def _too_deep(body: bytes) -> bool:
+    """Brackets are nested deeper than DEPTH, up to the first error, which the scanner finds; without recursion."""
     if b"\\" in body:
         body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    # What stands outside of strings is every other part between quotation marks.
-    levels = b"".join(body.split(b'"')[::2]).translate(_LEVELS, _NO_BRACKETS)
+    # A string without brackets is two quotation marks now. Two that are neighbours may go, even if they belong to two
+    # strings: what is inside of one and what is outside stays so.
+    marks = body.translate(None, _NO_MARKS).replace(b'""', b"")
+    levels = b"".join(marks.split(b'"')[::2]).translate(_LEVELS)
     # Each pass takes the innermost level away; what people send is gone after three or four of them.
     passes = 0
     while passes < _PASSES and levels:
         levels = levels.replace(_PAIR, b"")
         passes += 1
-    return passes + max(accumulate(memoryview(levels).cast("b")), default=0)
+    depth = passes
+    for start in range(0, len(levels), _BLOCK):
+        depths = list(accumulate(memoryview(levels[start : start + _BLOCK]).cast("b"), initial=depth))
+        if max(depths) > DEPTH:
+            return True
+        depth = depths[-1]
+    return False

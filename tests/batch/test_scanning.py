@@ -78,6 +78,42 @@ def test_the_depth_is_limited(inside: str) -> None:
         whole(nested(DEPTH + 1, inside))
 
 
+@given(
+    st.recursive(
+        st.text('[]{}"\\, a', max_size=6),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text('[]{}"\\', max_size=3), inner, max_size=3),
+        max_leaves=30,
+    ),
+    st.integers(scanning._PASSES, 16),
+)
+def test_levels_are_counted_exactly(value: Any, limit: int) -> None:
+    """Whatever stands in strings."""
+
+    def levels(value: Any) -> int:
+        inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+        return 0 if inside is None else 1 + max(map(levels, inside), default=0)
+
+    value = [[[[[[[[[value]]]]]]]]]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scanning, "DEPTH", limit)
+        text = json.dumps(value)
+        if levels(value) <= limit:
+            assert read(text.encode()) == text
+        else:
+            with pytest.raises(ValueError, match="deeper"):
+                read(text.encode())
+
+
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_levels_are_counted_over_long_distances(blocks: int) -> None:
+    """Where most brackets are close together, and the deepest ones are far away."""
+    flat = "[[[[[[[[[[]]]]]]]]]]," * 1000 * blocks
+    text = nested(DEPTH - 12, f"[{flat}[[[[[[[[[[[]]]]]]]]]]]]")
+    assert read(text) == text.decode()
+    with pytest.raises(ValueError, match="deeper"):
+        read(text.replace(b"[[[[[[[[[[[]", b"[[[[[[[[[[[[]]"))
+
+
 def test_many_brackets_need_not_be_deep() -> None:
     """It is levels that count."""
     body = json.dumps([{"params": [[], {}]}] * 1000).encode()
