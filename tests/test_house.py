@@ -30,11 +30,11 @@ FLOORS: dict[str, set[str]] = {
     "supervisor": {"process", "settings", "addresses", "log", "version", "errors"},
     "generation": {"worker", "process", "freshness", "host", "settings", "log", "errors"},
     "worker": {
-        "process", "freshness", "front", "host", "resources", "wire", "request", "settings", "log", "errors",
+        "process", "freshness", "front", "host", "batch", "resources", "wire", "request", "settings", "log", "errors",
     },
     "process": {"settings", "log", "errors"},
     "front": {"request", "wire", "log", "errors"},
-    "host": {"request", "streaming", "wire", "log", "errors"},
+    "host": {"batch", "request", "streaming", "wire", "log", "errors"},
     "freshness": {"errors"},
     "wire": {"errors"},
     "resources": {"request", "values", "log", "errors"},

@@ -12,6 +12,7 @@
     http_head     its request line and headers, strictly
     http_framing  where its body ends
     http_peer     who is at its other end, and whom to believe about it
+    inside        a request that the runner makes itself, without a wire
     limits        the few numbers a front goes by
 
 Law: a front knows no application; all it knows of the process around it is runner.request.Service.

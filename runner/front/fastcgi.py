@@ -26,16 +26,25 @@ from runner.wire import fastcgi as wire
 from runner.wire import records
 from runner.wire.headers import Block
 
+_LONGEST = 2**32 - 1
+"""What fits into an appStatus (5.5)."""
+
 
 class FastCGIFront:
-    """The machine of one FastCGI connection."""
+    """The machine of one FastCGI connection; *internal*: the peer is the runner itself."""
 
-    __slots__ = ("_arriving", "_body", "_connection", "_exchange", "_limits", "_request", "_rules", "_service", "_wire")
+    __slots__ = (
+        "_arriving", "_body", "_connection", "_exchange", "_internal", "_limits", "_request", "_rules", "_service",
+        "_wire",
+    )  # fmt: skip
 
-    def __init__(self, connection: Connection, service: Service, rules: Rules, limits: Limits) -> None:
+    def __init__(
+        self, connection: Connection, service: Service, rules: Rules, limits: Limits, *, internal: bool = False
+    ) -> None:
         self._connection = connection
         self._service = service
         self._rules = rules
+        self._internal = internal
         self._limits = limits
         self._wire = wire.Responder(records.DEFAULT_LIMITS, limits.max_connections)
         self._request: Request | None = None
@@ -118,7 +127,8 @@ class FastCGIFront:
         now = time.monotonic()
         try:
             variables, scheme = self._rules.clean(head.params)
-            request = self._request = Request(variables, scheme, self._connection.held or now)
+            began = self._connection.held or now
+            request = self._request = Request(variables, scheme, began, internal=self._internal)
             answer = self._service.admit(request)
             if answer is ELSEWHERE:
                 self._service.hold(self._connection, request, self._wire.unread)
@@ -254,7 +264,11 @@ class FastCGIExchange(BaseExchange):
         machine = self._front._wire
         if last:
             status = records.OVERLOADED if self.overloaded else records.REQUEST_COMPLETE
-            return machine.finish(head + data if head else data, protocol_status=status)
+            took = 0
+            if self.request.internal:
+                # Nobody but ourselves reads it: how long the call took says more than how it "exited".
+                took = min(int((time.monotonic() - self.request.began) * 1e6), _LONGEST)
+            return machine.finish(head + data if head else data, took, status)
         if not data and 0 < len(head) <= records.MAX_PAYLOAD:
             # nginx passes it on at once only if it has nothing more to read, be it padding: else with the first part.
             return records.serialize_record(records.STDOUT, machine.request_id, head, 0)

@@ -29,6 +29,7 @@ from runner.generation.importing import check
 from runner.process import interpreter, messages
 from runner.process.channel import Channel
 from runner.process.messages import Begin
+from runner.process.private import Private, open_private
 from runner.process.scoreboard import Scoreboard
 from runner.settings import Settings
 from runner.worker import loop as worker
@@ -70,6 +71,7 @@ class _Generation:
         self._workers: dict[int, int] = {}
         self._idle: Iterator[None] | None = birth.idle_work() if birth.watched else None
         self._retiring = self._is_quiet = False
+        self._private: Private | None = None
         birth.watch.noted = self._tell_note
 
     # ---- live -----------------------------------------------------------------------------------------------
@@ -78,6 +80,10 @@ class _Generation:
         """Serve the supervisor, the workers and the change queue until told to leave."""
         if self._begin.slot >= 0:
             self._become_worker()
+        if "runner.batch" in sys.modules:
+            self._private = open_private()
+            if self._private is None:
+                self._tell_note("no private socket: WSGI items of a JSON-RPC batch run one after another")
         receiver, sender = socket.socketpair()
         receiver.setblocking(False)
         sender.setblocking(False)
@@ -200,6 +206,7 @@ class _Generation:
             mounts=self._birth.result.mounts,
             failure=self._birth.result.failure,
             good_until=self._birth.good_until,
+            private=self._private,
         )
         worker.run(task)
 

@@ -9,6 +9,7 @@
     asgi        Request -> scope -> the application -> the answer, as a task on the loop (ASGI 3)
     asgi_scope  the scope
     answering   the events that it sends, in their order
+    batch       a gateway of JSON-RPC batches as such a task
     lifespan    told when its process begins and ends
     timer       how long the application has been called without a pause
     faults      what becomes of a failure

@@ -34,7 +34,7 @@ class TargetError(UsageError):
 
 
 class Target(NamedTuple):
-    """What was loaded: the callable, its *kind* ("WSGI" or "ASGI") and the module it came from."""
+    """What was loaded: the callable, its *kind* ("WSGI", "ASGI" or "batch") and the module it came from."""
 
     application: Callable[..., Any]
     kind: str
@@ -140,7 +140,7 @@ def _find(module: ModuleType, parsed: Parsed, directory: str) -> tuple[Any, str]
         if not hasattr(found, part):
             raise TargetError(_no_attribute(module, found, part))
         found = getattr(found, part)
-    if not callable(found):
+    if not callable(found) and not _is_batch(found):
         name = f"{module.__name__}:{parsed.attribute}"
         raise TargetError(f"{name} is not callable but {type(found).__name__}; name a callable")
     return found, parsed.attribute
@@ -163,7 +163,9 @@ def _no_attribute(module: ModuleType, found: object, part: str) -> str:
 
 
 def _kind(application: Any, text: str, interface: str) -> str:
-    """"WSGI" or "ASGI", by what it looks like, or TargetError for what no host can call."""
+    """"WSGI", "ASGI" or "batch", by what it looks like, or TargetError for what no host can call."""
+    if _is_batch(application):
+        return "batch"
     if not callable(application):
         raise TargetError(f"{text} made {type(application).__name__}, which is not callable; return the application")
     if interface != "auto":
@@ -179,6 +181,12 @@ def _kind(application: Any, text: str, interface: str) -> str:
         remedy = "wrap it in asgiref.compatibility.guarantee_single_callable"
         raise TargetError(f"{text} is an application of ASGI 2, and ASGI 3 is served; {remedy}")
     return "ASGI" if _takes(application, "scope", "receive", "send") else "WSGI"
+
+
+def _is_batch(found: object) -> bool:
+    """A JSON-RPC gateway; who has none has not loaded them, and need not."""
+    gateway = sys.modules.get("runner.batch.gateway")
+    return gateway is not None and isinstance(found, gateway.JSONRPCBatch)
 
 
 def _takes(application: Callable[..., Any], *names: str) -> bool:

@@ -22,8 +22,12 @@ class Mount(NamedTuple):
 
 def find(prefixes: Sequence[str], path: str) -> int:
     """The place of the longest of *prefixes* that *path* (PATH_INFO) is below. One of them must be ""."""
-    fitting = [place for place, prefix in enumerate(prefixes) if path == prefix or path.startswith(f"{prefix}/")]
-    return max(fitting, key=lambda place: len(prefixes[place]), default=prefixes.index(""))
+    found, longest = -1, -1
+    for place, prefix in enumerate(prefixes):
+        length = len(prefix)
+        if length > longest and path.startswith(prefix) and path[length : length + 1] in ("", "/"):
+            found, longest = place, length
+    return found if found >= 0 else prefixes.index("")
 
 
 def enter(variables: dict[str, str], prefix: str) -> None:

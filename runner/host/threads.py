@@ -36,7 +36,7 @@ class Threads:
 
         def handle(exchange: Exchange) -> None:
             self.idle -= 1
-            future = self._pool.submit(host.run, ThreadExchange(exchange, self._loop))
+            future = self._pool.submit(_run, host, ThreadExchange(exchange, self._loop))
             future.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._done))
 
         return handle
@@ -48,6 +48,14 @@ class Threads:
     def _done(self) -> None:
         self.idle += 1
         self._freed()
+
+
+def _run(host: Host, exchange: ThreadExchange) -> None:
+    """Not if its client has left while it waited for the thread."""
+    if exchange.gone:
+        exchange.fail()
+    else:
+        host.run(exchange)
 
 
 class ThreadExchange:

@@ -6,6 +6,7 @@
     scoreboard   one page of shared memory: what each worker is doing
     refusals     why a request is refused, in words, and how that is counted
     interpreter  how a fresh interpreter is started and furnished
+    private      a listening socket that only a process and its children can reach
     lifeline     a pipe that tells the supervisor's end to processes that are not its children
     memory       files without a name
     endings      how a process ended, in words

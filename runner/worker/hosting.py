@@ -4,6 +4,7 @@
     WSGI, --threads N     in N threads of its own
     WSGI beside ASGI      in threads too (one, if nothing else was said): a call that blocks must not stall the loop
     ASGI                  tasks on the loop
+    a JSON-RPC gateway    a task for each batch; its items go through the others (dispatching.py)
 
 Laws: an application that cannot start (lifespan) is answered for by its failure, like one that cannot be imported; the
 others of this worker with it, for they were deployed together. Start at Hosting.open.
@@ -13,22 +14,27 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from runner.host import asgi, mounts, wsgi
 from runner.host.error_page import Failure
+from runner.host.faults import Faults
 from runner.host.lifespan import Lifespan, Outcome
 from runner.host.loading import Target
 from runner.host.threads import Threads
 from runner.host.timer import Clock, Timer
 from runner.log import Log
 from runner.process import messages
-from runner.request import Exchange
+from runner.request import Exchange, Service
 from runner.resources.present import RequestScopes
 from runner.worker.heartbeat import Heartbeat
 from runner.worker.task import Task
+
+if TYPE_CHECKING:
+    from runner.worker.dispatching import Dispatching
 
 Handle = Callable[[Exchange], None]
 
@@ -53,18 +59,20 @@ class Hosting:
     threads  those of the WSGI applications, None if they are called inline
     """
 
-    def __init__(self, task: Task, log: Log, ears: Ears) -> None:
+    def __init__(self, task: Task, log: Log, ears: Ears, service: Service) -> None:
         self.scopes: RequestScopes | None = None
         self.threads: Threads | None = None
         self._task = task
         self._settings = task.settings
         self._log = log
         self._ears = ears
+        self._service = service
         self._failure = task.failure
         self._prefixes = [prefix for prefix, _ in task.mounts]
         self._handles: list[Handle] = []
         self._tasks: list[asgi.Host] = []
         self._lifespans: list[Lifespan] = []
+        self._dispatching: Dispatching | None = None
         self._heartbeat: Heartbeat | None = None
         self.failed = False
         self.handle: Handle = self._show_failure
@@ -75,9 +83,13 @@ class Hosting:
         concurrent = settings.threads > 1 or any(target.kind == "ASGI" for target in targets)
         self.scopes = RequestScopes(self._log, most=settings.max_open, waits=concurrent)
         clocks = self._clocks(concurrent=concurrent)
+        if "runner.batch" in sys.modules:
+            self._dispatching = self._open_dispatching(inline=not concurrent)
         for target in targets:
             if target.kind == "ASGI":
-                self._handles.append(await self._open_asgi(target))
+                self._handles.append(await self._open_asgi(target.application))
+            elif target.kind == "batch":
+                self._handles.append(self._open_batch(target))
             else:
                 self._handles.append(self._open_wsgi(target, clocks, concurrent=concurrent))
         if self._failure is None:
@@ -96,13 +108,24 @@ class Hosting:
 
     @property
     def full(self) -> bool:
-        """A call could not begin now; a task always can."""
-        return self.threads is not None and self.threads.idle <= 0 and not self._tasks
+        """A call could not begin now; a task of an ASGI application always can."""
+        return self.threads is not None and self.threads.idle <= 0 and not self._lifespans
 
     @property
     def busy(self) -> bool:
         """Something runs on the loop, be it background work."""
         return any(host.busy for host in self._tasks)
+
+    @property
+    def asking(self) -> bool:
+        """Parts of requests of this worker are with others, or wait for them."""
+        return self._dispatching is not None and self._dispatching.asking > 0
+
+    def waits(self, path: str) -> bool:
+        """A call at *path* could not begin now: it is one for a thread, and none is free."""
+        if self.threads is None or self.threads.idle > 0:
+            return False
+        return self._task.mounts[mounts.find(self._prefixes, path)].target.kind == "WSGI"
 
     def cancel(self, *, background: bool) -> None:
         """Cancel what runs on the loop: all, or only work whose answer is complete."""
@@ -132,15 +155,34 @@ class Hosting:
             self.threads = Threads(settings.threads, asyncio.get_running_loop(), ears.freed)
         return self.threads.handling(host)
 
-    async def _open_asgi(self, target: Target) -> Handle:
-        assert self.scopes is not None
-        lifespan = Lifespan(target.application, self._log)
+    async def _open_asgi(self, application: asgi.Application) -> Handle:
+        lifespan = Lifespan(application, self._log)
         self._lifespans.append(lifespan)
         if await lifespan.startup() is Outcome.FAILED:
             self._fail(lifespan.failure)
+        return self._open_tasks(application, lifespan.state)
+
+    def _open_batch(self, target: Target) -> Handle:
+        from runner.host.batch import application_of
+
+        return self._open_tasks(application_of(cast(Any, target.application)), {})
+
+    def _open_dispatching(self, *, inline: bool) -> Dispatching:
+        # Here and not above: who has no parts of requests to send need not load what sends them.
+        from runner.worker.dispatching import Dispatching
+
+        settings, private = self._settings, self._task.private
+        return Dispatching(
+            self._service, asyncio.get_running_loop(), Faults(self._log, debug=settings.debug),
+            root_path=settings.root_path, width=max(8, settings.workers), inline=inline, waits=self.waits,
+            address=private.address if private is not None else "",
+        )  # fmt: skip
+
+    def _open_tasks(self, application: asgi.Application, state: dict[str, Any]) -> Handle:
+        assert self.scopes is not None
         host = asgi.Host(
-            target.application, self._log, debug=self._settings.debug, grace=self._settings.graceful_timeout,
-            state=lifespan.state, guards=[self.scopes], ended=self._ears.freed,
+            application, self._log, debug=self._settings.debug, grace=self._settings.graceful_timeout,
+            state=state, guards=[self.scopes], ended=self._ears.freed,
         )  # fmt: skip
         self._tasks.append(host)
         heartbeat = self._heartbeat or Heartbeat(
@@ -149,7 +191,11 @@ class Hosting:
         )  # fmt: skip
         self._heartbeat = heartbeat
 
+        dispatching = self._dispatching
+
         def handle(exchange: Exchange) -> None:
+            if dispatching is not None:
+                exchange.request.dispatcher = dispatching.of(exchange.request)
             host.handle(exchange)
             heartbeat.wake()
 

@@ -41,6 +41,7 @@ from runner.worker.gate import Gate
 from runner.worker.hand_over import HandOver
 from runner.worker.hosting import Ears, Hosting
 from runner.worker.inbox import Inbox
+from runner.worker.inner import Inner
 from runner.worker.own_pages import OwnPages
 from runner.worker.relief import Relief, Siblings, crowded
 from runner.worker.signals import Signals
@@ -118,8 +119,11 @@ class _Worker:
         )
         self._watchdog = self._train()
         self._slow_calls = SlowCalls(self._settings.slow, self.log)
-        ears = Ears(self._watchdog, self._slow_calls, self._note_deadline, self._note_turn, self._freed)
-        self._hosting = Hosting(self._task, self.log, ears)
+        marks = partial(self._note, Moment.DEADLINE), partial(self._note, Moment.TURN)
+        ears = Ears(self._watchdog, self._slow_calls, *marks, self._freed)
+        self._hosting = Hosting(self._task, self.log, ears, self)
+        private = self._task.private
+        self._inner = Inner(private, self, self._settings, self._hosting) if private is not None else None
         self._signals = Signals(self._loop, self._hear_signal)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, interpreter.GROUP)
         self._loop.add_reader(self._task.channel, self._obey)
@@ -136,6 +140,8 @@ class _Worker:
 
     def _begin(self) -> None:
         """Open for business."""
+        if self._inner is not None:
+            self._inner.listen()
         if self._hosting.threads is not None:
             self._watch_threads(self._hosting.threads)
         self._collecting = self._check.stale()
@@ -250,11 +256,14 @@ class _Worker:
     def _leave_if_idle(self) -> None:
         if self.draining and not self.closing:
             self._underway.tell()
-        if self.draining and not (self._gate.inflight or self._connections or self._hosting.busy):
+        inner = self._inner is not None and self._inner.busy
+        if self.draining and not (self._gate.inflight or self._connections or inner or self._hosting.busy):
             self._leave()
 
     def _leave(self) -> None:
         if not self._end.done():
+            if self._inner is not None:
+                self._inner.leave()
             self._end.set_result(None)
 
     def _take(self, parcel: messages.Parcel, descriptors: list[int]) -> None:
@@ -284,6 +293,8 @@ class _Worker:
         """A thread, or what a call on the loop has used."""
         if not self._paused and not self.draining:
             self._acceptor.listen()
+        if self._inner is not None:
+            self._inner.listen()
         self._leave_if_idle()
 
     def _looked(self) -> None:
@@ -339,12 +350,6 @@ class _Worker:
     def _note_inflight(self) -> None:
         if self._row.get(Counter.PID) == self._pid:
             self._row.set(Counter.INFLIGHT, self._gate.inflight)
-
-    def _note_deadline(self, deadline: float) -> None:
-        self._note(Moment.DEADLINE, deadline)
-
-    def _note_turn(self, deadline: float) -> None:
-        self._note(Moment.TURN, deadline)
 
     def _note(self, moment: Moment, when: float) -> None:
         if self._row.get(Counter.PID) == self._pid:

@@ -11,6 +11,7 @@ from runner.freshness.check import Check
 from runner.host.error_page import Failure
 from runner.host.mounts import Mount
 from runner.process.channel import Channel
+from runner.process.private import Private
 from runner.process.scoreboard import Scoreboard
 from runner.settings import Settings
 from runner.worker.fronts import Place
@@ -20,7 +21,8 @@ from runner.worker.fronts import Place
 class Task:
     """All a worker is given: *mounts*, or the *failure* that is shown in their place.
 
-    *good_until*: monotonic seconds; what began before then may be answered here, whatever was saved since.
+    *good_until*: monotonic seconds; what began before then may be answered here, whatever was saved since. *private*:
+    where the workers of this generation ask each other, None if they have no reason to.
     """
 
     slot: int
@@ -33,3 +35,4 @@ class Task:
     mounts: tuple[Mount, ...]
     failure: Failure | None
     good_until: float
+    private: Private | None

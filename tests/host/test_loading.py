@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.batch import JSONRPCBatch
 from runner.host.loading import Parsed, Target, TargetError, candidates, load, parse_target
 from tests.conftest import Project
 
@@ -43,6 +44,11 @@ FILES = {
             async def __call__(self, receive, send): pass
     """,
     "loaded_broken.py": "import loaded_missing_inside\n",
+    "loaded_gateway.py": """
+        from runner.batch import JSONRPCBatch
+        batch = JSONRPCBatch("/jsonrpc")
+        def make(): return batch
+    """,
     "loaded_package/__init__.py": "",
     "loaded_package/web.py": "def app(environ, start_response): return [b'package']\n",
     "loaded-with-dash.py": "def app(environ, start_response): return [b'dash']\n",
@@ -99,6 +105,13 @@ def test_looks_do_not_count_against_what_people_say(project: Project, interface:
     finally:
         sys.path.remove(str(directory))
         sys.modules.pop("loaded_hidden", None)
+
+
+@pytest.mark.parametrize("text", ["loaded_gateway:batch", "loaded_gateway:make()"])
+def test_a_gateway_is_known_by_its_class(loading: Load, text: str) -> None:
+    """Nobody calls it as WSGI or ASGI."""
+    target = loading(text)
+    assert (target.kind, isinstance(target.application, JSONRPCBatch)) == ("batch", True)
 
 
 @pytest.mark.parametrize(("text", "message"), [

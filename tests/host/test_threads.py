@@ -1,6 +1,7 @@
 """Application threads: calls beside each other, every byte on the loop's thread, a slow reader holds only its own."""
 
 import asyncio
+import io
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -8,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from runner.front.inside import Inside
 from runner.host.threads import ThreadExchange, Threads
 from runner.host.wsgi import Host
+from runner.request import Request
 from tests.front.rig import PATIENCE, Rig, get, poisoned
 from tests.host.calls import CLOSES, Answered, Body, Start, answering
 
@@ -46,6 +49,31 @@ def test_close_is_called_exactly_once_in_a_thread_too(name: str) -> None:
         answered = Answered(rig.rest(), rig.service.lines())
         assert len(rig.service.outcomes) == 1
     assert (body.closed, answered.status) == (1, status)
+
+
+def test_who_has_left_before_a_thread_was_free_is_not_called_for() -> None:
+    """The request ends all the same: a part of a batch that was cancelled, say."""
+    called: list[str] = []
+    release = threading.Event()
+
+    def application(environ: dict[str, Any], start: Start) -> list[bytes]:
+        called.append(environ["PATH_INFO"])
+        release.wait(PATIENCE)
+        start("200 OK", [])
+        return [b"ok"]
+
+    with threaded(application, 1) as (rig, _, _):
+        rig.send(get(PATH_INFO="/first"))
+        rig.until(lambda: called)
+        other = Inside(Request(dict(rig.service.requests[0].variables), "http", 0.0), rig.service, rig.loop, 100)
+        other.request.body = io.BytesIO()
+        rig.service.handle(other)
+        other.leave()
+        release.set()
+        rig.until(other.collected.done)
+        assert not other.collected.result().whole
+        rig.until(lambda: len(rig.service.outcomes) == 2)
+    assert called == ["/first"]
 
 
 def test_the_call_runs_in_a_thread_and_the_thread_is_counted() -> None:

@@ -1,6 +1,7 @@
 """The applications of a worker, each behind the host that fits it."""
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -10,15 +11,18 @@ from typing import Any, cast
 
 import pytest
 
+from runner.batch import JSONRPCBatch
+from runner.batch.splitting import single
 from runner.host.error_page import Failure
 from runner.host.loading import Target
 from runner.host.mounts import Mount
 from runner.host.timer import Clock
-from runner.request import Exchange
+from runner.request import Exchange, current
 from runner.settings import resolve
+from runner.wire.requester import Requester
 from runner.worker.hosting import Ears, Hosting
 from runner.worker.task import Task
-from tests.front.rig import Rig, get
+from tests.front.rig import Rig, get, params
 from tests.host.asgi_calls import Event, Receive, Send, body, start
 from tests.host.calls import Answered, Start
 
@@ -46,10 +50,10 @@ class Hosted(Rig):
             Ear(), Ear(), list[float](), list[float](), list[int](),
         )  # fmt: skip
         settings = resolve({"target": "app", **flags}, {}, "/").settings
-        task = cast(Task, SimpleNamespace(settings=settings, mounts=mounts, failure=failure))
+        task = cast(Task, SimpleNamespace(settings=settings, mounts=mounts, failure=failure, private=None))
         freed = lambda: self.freed.append(1)  # noqa: E731
         ears = Ears(cast(Clock, self.inline), self.threaded, self.marks.append, self.turns.append, freed)
-        self.hosting = Hosting(task, self.service.log, ears)
+        self.hosting = Hosting(task, self.service.log, ears, self.service)
         self.loop.run_until_complete(self.hosting.open())
         self.fastcgi(self.hosting.handle)
 
@@ -156,6 +160,76 @@ def test_the_path_says_who_answers() -> None:
         assert rig.ask("/api/x").body == b"application /api|/x"
         assert rig.ask("/api").body == b"application /api|"
         assert rig.ask("/apis").body == b"application |/apis"
+
+
+def rpc(environ: dict[str, Any], start_response: Start) -> list[bytes]:
+    """An endpoint: every method tells its thread, and where it is mounted."""
+    item = single(environ["wsgi.input"].read())
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [item.result(f"{threading.current_thread().name.partition('_')[0]} {environ['SCRIPT_NAME']}")]
+
+
+async def arpc(scope: Event, receive: Receive, send: Send) -> None:
+    """The same as tasks; with what is posted to /run it makes a batch of its own."""
+    if scope["type"] == "lifespan":
+        return
+    data = (await receive())["body"]
+    answer = single(data).result("task") if scope["path"] == "/" else (await GATEWAY.run(data, current())).body
+    await send(start())
+    await send(body(answer))
+
+
+GATEWAY = JSONRPCBatch("/")
+BATCH = Mount("/batch", Target(cast(Any, GATEWAY), "batch", "app"))
+TWO = b'[{"jsonrpc": "2.0", "method": "a", "id": 1}, {"jsonrpc": "2.0", "method": "b", "id": 2}]'
+WHERE: dict[str, tuple[tuple[Mount, ...], dict[str, str], str, str]] = {
+    "inline": ((mount(rpc), BATCH), {}, "/batch", "MainThread "),
+    "threads": ((mount(rpc), BATCH), {"threads": "2"}, "/batch", "application "),
+    "tasks": ((mount(arpc), BATCH), {}, "/batch", "task"),
+    "tasks, without a mount": ((mount(arpc),), {}, "/run", "task"),
+}
+
+
+def posted(path: str, data: bytes) -> bytes:
+    """A request with a body."""
+    requester = Requester()
+    head = params(REQUEST_METHOD="POST", PATH_INFO=path, CONTENT_LENGTH=str(len(data)),
+                  CONTENT_TYPE="application/json")  # fmt: skip
+    return requester.request(1, head, keep=True) + requester.stdin(1, data) + requester.stdin(1, b"")
+
+
+@pytest.mark.parametrize("name", WHERE)
+def test_the_items_of_a_batch_go_through_the_applications(name: str) -> None:
+    """However they are called; each is a request of its own."""
+    mounts, flags, path, where = WHERE[name]
+    with hosted(*mounts, **flags) as rig:
+        rig.send(posted(path, TWO))
+        raw = rig.receive()
+        rig.until(lambda: len(rig.service.outcomes) == 3)
+        answers = json.loads(Answered(raw, []).body)
+        assert [answer["result"] for answer in answers] == [where, where]
+
+
+def test_only_what_a_thread_would_call_waits_for_one() -> None:
+    """A task never does."""
+    with hosted(mount(wsgi), mount(asgi, "/live"), threads="1") as rig:
+        assert rig.hosting.threads is not None
+        assert not rig.hosting.waits("/x")
+        rig.hosting.threads.idle = 0
+        assert rig.hosting.waits("/x")
+        assert not rig.hosting.waits("/live/x")
+        rig.hosting.threads.idle = 1
+    with hosted(mount(wsgi)) as rig:
+        assert not rig.hosting.waits("/x")
+
+
+def test_who_has_given_parts_away_is_asking() -> None:
+    """Until they are back."""
+    with hosted(mount(rpc), BATCH) as rig:
+        assert not rig.hosting.asking
+        assert rig.hosting._dispatching is not None
+        rig.hosting._dispatching.asking = 1
+        assert rig.hosting.asking
 
 
 def test_an_application_is_told_of_its_end() -> None:

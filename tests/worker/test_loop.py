@@ -12,11 +12,11 @@ from runner.process import messages
 from runner.process.channel import Channel
 from runner.process.scoreboard import Counter, Moment
 from tests.conftest import Project
-from tests.support.client import Conversation, Truncated, fetch
+from tests.support.client import Conversation, FastCGI, Truncated, fetch, parameters
 from tests.support.process import PATIENCE
 from tests.support.project import edit
 from tests.support.stage import Stage, ended, generation, receive
-from tests.support.trouble import SOURCE, alive, until
+from tests.support.trouble import SOURCE, alive, descriptors, until
 
 LARGE = """
 def main(environ, start_response):
@@ -109,6 +109,34 @@ def test_that_it_leaves_stands_on_the_scoreboard(project: Project, tmp_path: Pat
             assert len(slow.reply().body) == 20_000_000
         successor.close()
         worker.channel.close()
+
+
+def private_door(pid: int) -> str | None:
+    """By which the private socket of this worker's generation is found, proc(5): /proc/[pid]/fd."""
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        if link.is_symlink() and os.readlink(link).endswith("/socket (deleted)"):
+            return str(link)
+    return None
+
+
+def test_retiring_it_answers_the_parts_that_it_has_taken(project: Project, tmp_path: Path) -> None:
+    """A sibling has connected, and nothing has come of its request yet: nobody else would answer it."""
+    with generation(project({"app.py": f"import runner.batch\n{SOURCE}"})) as stage:
+        worker = Hired(stage, tmp_path)
+        door = private_door(worker.pid)
+        assert door is not None
+        before = descriptors(worker.pid)
+        with FastCGI(Path(door)) as sibling:
+            until("it has taken it", lambda: descriptors(worker.pid) > before)
+            worker.say(messages.Retire())
+            until("it says so", lambda: worker.row.when(Moment.LEAVING) > 0)
+            assert sibling.request(parameters("/pid")).body == b"1 %d" % worker.pid
+        assert ended(worker.channel)
+
+
+def test_without_a_batch_there_is_no_private_socket(worker: Hired) -> None:
+    """Nobody would ask."""
+    assert private_door(worker.pid) is None
 
 
 TICKS = """
