@@ -22,7 +22,7 @@ INSTALLED := setup.cfg setup.py pyproject.toml runner/wire/_parameters.c
 .PHONY: serve test stress bench clean compiler web-servers
 
 serve: $(VENV)/serve.stamp
-	cd app_example && exec ../$(VENV)/bin/runner serve app:main $(ARGS)
+	cd app_example && exec ../$(VENV)/bin/runner serve app:main --mount /jsonrpc/batch=app:batch $(ARGS)
 
 test: $(VENV)/test.stamp web-servers
 	$(VENV)/bin/ruff check .
@@ -32,11 +32,14 @@ test: $(VENV)/test.stamp web-servers
 stress: $(VENV)/test.stamp web-servers
 	$(VENV)/bin/python -m pytest -m stress $(ARGS)
 
+# LUA_BATCH_DIR=… is where lua-resty-jsonrpc-batch is (its lib/), for `bench ARGS=batch`; without it that is left out.
 # uWSGI is Debian's, built for Debian's Python; `make PYTHON=/usr/bin/python3 clean bench` compares on the same interpreter.
 bench: $(VENV)/bench.stamp web-servers
 	@missing=()
 	command -v wrk >/dev/null || missing+=(wrk)
 	uwsgi --plugins python3 --version >/dev/null 2>&1 || missing+=(uwsgi-core uwsgi-plugin-python3)
+	[ -z "$${LUA_BATCH_DIR:-}" ] || [ -e /usr/lib/nginx/modules/ngx_http_lua_module.so ] || \
+		missing+=(libnginx-mod-http-lua lua-cjson)
 	[ $${#missing[@]} = 0 ] || .ci/debian-packages "$${missing[@]}"
 	$(VENV)/bin/python -m tests.benchmarks $(ARGS)
 

@@ -5,6 +5,7 @@
     modules     what 1,000 or 5,000 modules cost a request, and what watching them costs
     edits       what clients notice while the code is edited under them, and how soon an edit is there
     sqlite      what an application pays for being watched that writes beside its code at every request
+    batch       JSON-RPC batches: how parallel, how fast beside a gateway in nginx's Lua, what others notice
     waiting     how long fast requests wait behind slow ones while a worker is idle
 
     sample      the application they all serve       peers     how each server is started

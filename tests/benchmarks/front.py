@@ -22,29 +22,38 @@ IDLE = 64
 
 @dataclass(frozen=True)
 class Backend:
-    """A server behind nginx; *keep*: connections to it are kept from one request to the next."""
+    """A server behind nginx; *keep*: connections to it are kept from one request to the next; *more*: locations."""
 
     protocol: Protocol
     socket: Path
     keep: bool
+    more: str = ""
 
 
 @contextmanager
-def open_front(backends: Sequence[Backend]) -> Iterator[list[tuple[str, int]]]:
-    """Run nginx until the end of the block; the addresses, one for each of *backends*."""
+def open_front(
+    backends: Sequence[Backend], *, modules: str = "", settings: str = ""
+) -> Iterator[list[tuple[str, int]]]:
+    """Run nginx until the end of the block; the addresses, one for each of *backends*.
+
+    *modules*: directives that load more of nginx; *settings*: such of all servers.
+    """
     program = web_server.program("nginx", "nginx")
     ports = [free_port() for _ in backends[1:]]
     with web_server.run(
         lambda file: [program, "-p", str(file.parent), "-c", str(file)],
-        lambda directory, port: _configuration(directory, zip([port, *ports], backends, strict=True)),
+        lambda directory, port: _configuration(
+            directory, zip([port, *ports], backends, strict=True), modules, settings
+        ),
     ) as server:
         yield [server.address, *(("127.0.0.1", port) for port in ports)]
 
 
-def _configuration(directory: Path, places: "zip[tuple[int, Backend]]") -> str:
+def _configuration(directory: Path, places: "zip[tuple[int, Backend]]", modules: str, settings: str) -> str:
     kinds = ("client_body", "fastcgi", "proxy", "scgi", "uwsgi")
     temporary = "\n".join(f"    {kind}_temp_path {directory}/{kind};" for kind in kinds)
     return f"""
+{modules}
 daemon off;
 {"user root;" if os.geteuid() == 0 else ""}
 worker_processes 1;
@@ -55,6 +64,7 @@ http {{
     access_log off;
     keepalive_requests 10000000;
 {temporary}
+    {settings}
     map $http_host $port_of_host {{ "~(?<port>:[0-9]+)$" $port; default ""; }}
     {"".join(_server(port, backend) for port, backend in places)}
 }}
@@ -73,6 +83,7 @@ def _server(port: int, backend: Backend) -> str:
         location / {{
             {_pass(backend, f"backend_{port}")}
         }}
+        {backend.more}
     }}
 """
 

@@ -18,7 +18,7 @@ from tests.support import web_server
 
 CONNECTIONS = 32
 WARM_UP = 1   # seconds, not counted
-_SCRIPT = Path(__file__).with_name("vary.lua")
+VARY = Path(__file__).with_name("vary.lua")
 
 
 @dataclass(frozen=True)
@@ -66,26 +66,26 @@ class Figures:
         return f"{self.median / base.median:.2f}"
 
 
-def measure(servers: Sequence[Lane], pace: Pace) -> list[Figures]:
-    """Return the figures of each lane, in that order. Every other round goes backwards."""
+def measure(servers: Sequence[Lane], pace: Pace, script: Path = VARY) -> list[Figures]:
+    """Return the figures of each lane, in that order. Every other round goes backwards. *script*: what wrk sends."""
     lanes = [(Figures(lane.name), lane) for lane in servers]
     for _, lane in lanes:
-        _wrk(lane.address, WARM_UP, "warm")
+        _wrk(lane.address, WARM_UP, "warm", script)
     for number in range(pace.rounds):
         for figures, lane in lanes if number % 2 == 0 else reversed(lanes):
             before = _processor_time(lane.session)
-            answered, duration, failed = _wrk(lane.address, pace.seconds, str(number))
+            answered, duration, failed = _wrk(lane.address, pace.seconds, str(number), script)
             figures.costs.append((_processor_time(lane.session) - before) / answered)
             figures.rates.append(answered / duration)
             figures.failed.append(failed)
     return [figures for figures, _ in lanes]
 
 
-def _wrk(address: tuple[str, int], seconds: int, seed: str) -> tuple[int, float, int]:
+def _wrk(address: tuple[str, int], seconds: int, seed: str, script: Path) -> tuple[int, float, int]:
     """Requests answered, in how many seconds, and the number of those that failed."""
     command = [
         web_server.program("wrk", "wrk"), "--threads", "1", "--connections", str(CONNECTIONS),
-        "--duration", f"{seconds}s", "--script", str(_SCRIPT), f"http://{address[0]}:{address[1]}",
+        "--duration", f"{seconds}s", "--script", str(script), f"http://{address[0]}:{address[1]}",
     ]  # fmt: skip
     done = subprocess.run(command, env={**os.environ, "LOAD_SEED": seed}, check=True, stdout=subprocess.PIPE, text=True)
     figures = next(line.split() for line in done.stdout.splitlines() if line.startswith("figures "))
