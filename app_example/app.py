@@ -1,6 +1,7 @@
-"""A guest book: one WSGI callable, `main`. Here is how it runs.
+"""A guest book: one WSGI callable, `main`, and before its JSON-RPC endpoint a gateway, `batch`. Here is how they run.
 
-    cd app_example && runner serve app:main
+    cd app_example && runner serve app:main --mount /jsonrpc/batch=app:batch
+    curl http://127.0.0.1:8000/jsonrpc/batch --json '[{"jsonrpc": "2.0", "method": "latest", "id": 1}]'
 
 Then change a word in this file, in guestbook.py or in page.html, save, and reload the page in the browser.
 
@@ -11,19 +12,22 @@ SCRIPT_NAME, which is where the web server has put us: the same code works at / 
 
 import asyncio
 import csv
+import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from string import Template
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import guestbook
+import rpc
 from markupsafe import Markup, escape
-from werkzeug.exceptions import BadRequest, HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException, UnsupportedMediaType
 from werkzeug.routing import Map, MapAdapter, Rule
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Request, Response
 
 from runner import resources
+from runner.batch import JSONRPCBatch
 from runner.streaming import Respond, delayed
 
 TITLE = "Guest book"
@@ -35,6 +39,7 @@ URLS = Map([
     Rule("/", methods=["GET"], endpoint="show"),
     Rule("/sign", methods=["POST"], endpoint="sign"),
     Rule("/export.csv", methods=["GET"], endpoint="export"),
+    Rule("/jsonrpc", methods=["POST"], endpoint="call"),
     Rule("/next", methods=["GET"], endpoint="wait"),
 ])
 
@@ -71,6 +76,18 @@ def export(request: Request, urls: MapAdapter) -> Response:
     response = Response(_csv(guestbook.everything()), mimetype="text/csv")
     response.headers["Content-Disposition"] = "attachment; filename=guestbook.csv"
     return response
+
+
+def call(request: Request, urls: MapAdapter) -> Response:
+    """Answer a program's request; a notification with nothing. No form of another site can send this type unasked."""
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType("Send application/json, please.")
+    answer = rpc.answer(request.get_data())
+    if answer is None:
+        response = Response(status=204)
+        del response.headers["Content-Type"]
+        return response
+    return Response(json.dumps(answer), mimetype="application/json")
 
 
 def wait(request: Request, urls: MapAdapter) -> WSGIApplication:
@@ -112,5 +129,7 @@ def _csv(entries: Iterable[guestbook.Entry]) -> Iterator[str]:
 
 waiting: set[asyncio.Task[None]] = set()
 ENDPOINTS: dict[str, Callable[[Request, MapAdapter], WSGIApplication]] = {
-    "show": show, "sign": sign, "export": export, "wait": wait,
+    "show": show, "sign": sign, "export": export, "call": call, "wait": wait,
 }
+# Each item of a batch is a request of its own to the endpoint.
+batch = JSONRPCBatch(path="/jsonrpc")

@@ -5,6 +5,7 @@ Every exchange goes through wsgiref.validate, which fails on whatever PEP 3333 f
 
 import csv
 import importlib
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,11 +26,11 @@ def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WSGIApplic
     """Import the application from its folder, with a book of its own; forget both modules afterwards."""
     monkeypatch.setenv("GUESTBOOK_DB", str(tmp_path / "book.sqlite3"))
     monkeypatch.syspath_prepend(FOLDER)
-    for name in ("app", "guestbook"):
+    for name in ("app", "guestbook", "rpc"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     with resources.scope():   # as if the whole test were one request
         yield importlib.import_module("app").main
-    for name in ("app", "guestbook"):
+    for name in ("app", "guestbook", "rpc"):
         sys.modules.pop(name, None)
 
 
@@ -110,6 +111,58 @@ def test_signing_goes_on_during_an_export(client: Client) -> None:
     next(lines)
     assert client.post("/sign", data={"name": "Grace", "message": "hello"}).status_code == 303
     export.close()
+
+
+def ask(client: Client, request: object) -> dict[str, Any]:
+    """What a program gets."""
+    found: dict[str, Any] = json.loads(client.post("/jsonrpc", json=request).data)
+    return found
+
+
+CALLS: dict[str, tuple[object, object]] = {
+    "sign, by position": (["Ada", "hello"], True),
+    "sign, by name": ({"message": "hello", "name": "Ada"}, True),
+    "sign, blank": (["Ada", " "], -32602),
+    "sign, too little": (["Ada"], -32602),
+    "sign, too much": (["Ada", "hello", "again"], -32602),
+    "sign, of another type": ([1, 2], -32602),
+    "latest": (None, []),
+    "latest, none": ([0], -32602),
+    "latest, true": ([True], -32602),
+    "latest, of another name": ({"limit": 1}, -32602),
+    "burn": ([], -32601),
+}
+
+
+@pytest.mark.parametrize("title", CALLS)
+def test_a_program_is_answered(client: Client, title: str) -> None:
+    """With a result, or the code of what it did wrong; and with its id."""
+    params, expected = CALLS[title]
+    request = {"jsonrpc": "2.0", "method": title.partition(",")[0], "id": "x"}
+    reply = ask(client, request if params is None else {**request, "params": params})
+    assert reply["id"] == "x"
+    assert reply.get("result", reply.get("error", {}).get("code")) == expected
+
+
+def test_a_program_reads_what_was_signed(client: Client) -> None:
+    """The newest first; a notification signs, and is answered with nothing."""
+    for name in ("Ada", "Grace"):
+        reply = client.post("/jsonrpc", json={"jsonrpc": "2.0", "method": "sign", "params": [name, "hello"]})
+        assert (reply.status_code, reply.data) == (204, b"")
+    latest = ask(client, {"jsonrpc": "2.0", "method": "latest", "params": {"count": 1}, "id": 1})["result"]
+    assert [(entry["name"], entry["message"]) for entry in latest] == [("Grace", "hello")]
+
+
+@pytest.mark.parametrize(("data", "code"), [("[", -32700), ("[]", -32600), ('{"method": "latest", "id": 1}', -32600)])
+def test_what_is_no_request_of_a_program_is_told(client: Client, data: str, code: int) -> None:
+    """By the codes of JSON-RPC."""
+    reply = json.loads(client.post("/jsonrpc", data=data, content_type="application/json").data)
+    assert (reply["error"]["code"], reply["id"]) == (code, None)
+
+
+def test_a_form_is_no_program(client: Client) -> None:
+    """Any site may have a form sent here, in the name of whoever looks at it."""
+    assert client.post("/jsonrpc", data={"x": "y"}).status_code == 415
 
 
 def test_addresses_follow_the_mount(client: Client) -> None:

@@ -3,6 +3,7 @@
 It is served from a copy, whose book lies beside its code, where signing writes to it and must not look like a save.
 """
 
+import json
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from tests.support.sites import Direct, Site, open_site, title
 from tests.support.trouble import until
 from tests.support.visitor import Visitor
 
+BATCH = ("--mount", "/jsonrpc/batch=app:batch")
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 ROOT_SITE, BELOW = nginx.Site(keep_connections=False), nginx.Site(mount="/app", keep_connections=False)
 DOORS: list[Site] = [Direct(mount="/app"), ROOT_SITE, BELOW, apache.Site(), apache.Site(mount="/app")]
@@ -46,7 +48,7 @@ def served_below(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str,
             directory = tmp_path_factory.mktemp("example") / "app_example"
             ignored = shutil.ignore_patterns("*.sqlite3*", "__pycache__")
             shutil.copytree(ROOT / "app_example", directory, ignore=ignored)
-            served = stack.enter_context(serve(directory, "app:main", "--root-path", mount.rstrip("/")))
+            served = stack.enter_context(serve(directory, "app:main", "--root-path", mount.rstrip("/"), *BATCH))
             found[mount] = directory, served
         yield found
         for _, served in found.values():
@@ -116,6 +118,20 @@ def test_signing_is_no_save(example: Example) -> None:
             assert f"Visitor {number} was here" in visitor.ask(f"{example.mount}/").text
         assert generation(example) == before
     assert list(example.directory.glob("guestbook.sqlite3*"))
+
+
+def test_a_program_asks_many_things_at_once(example: Example) -> None:
+    """Through the gateway before the endpoint, wherever it is mounted."""
+    calls = [
+        {"jsonrpc": "2.0", "method": "sign", "params": ["Ada", "hello"], "id": 1},
+        {"jsonrpc": "2.0", "method": "latest", "params": [1000], "id": 2},
+        {"jsonrpc": "2.0", "method": "burn", "id": 3},
+    ]
+    headers = {"Content-Type": "application/json"}
+    with Visitor(example.address) as visitor:
+        reply = visitor.ask(f"{example.mount}/jsonrpc/batch", "POST", json.dumps(calls).encode(), headers)
+    signed, latest, burnt = json.loads(reply.body)
+    assert (signed["result"], type(latest["result"]), burnt["error"]["code"]) == (True, list, -32601)
 
 
 def _change(file: Path, before: str, after: str) -> None:
