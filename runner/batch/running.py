@@ -24,7 +24,7 @@ from runner.batch.scanning import whole
 from runner.batch.splitting import Item, split
 from runner.request import Answer, Request
 
-SLICE = 0.001
+SLICE = 0.00025
 """Seconds."""
 
 Steps = Generator[Awaitable[Any], Any, Any]
