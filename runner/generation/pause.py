@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -44,6 +45,10 @@ def pause(channel: Channel, idle: Callable[[], Iterator[object]], busy: int) -> 
     """
     channel.sock.setblocking(True)
     heirs = _Heirs(channel)
+    # The end of a child is ours to hear; what the application does about it would make those who go on others.
+    before = signal.getsignal(signal.SIGCHLD)
+    if before is not None:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     while True:
         heirs.wait(busy, channel.fileno())
         os.close(busy)
@@ -57,6 +62,8 @@ def pause(channel: Channel, idle: Callable[[], Iterator[object]], busy: int) -> 
         if spare <= 0:
             os.close(busy)
             heirs.close()
+            if before is not None:
+                signal.signal(signal.SIGCHLD, before)
             return _go_on(channel, hush if not spare else -1)
         os.close(hush)
         heirs.wait(busy)
@@ -128,7 +135,7 @@ def _collect(pid: int) -> int:
     try:
         return os.waitpid(pid, 0)[1]
     except ChildProcessError:
-        return 0  # the application wants to know of no child's end
+        return 0  # a library in C wants to know of no child's end
 
 
 def _hung_up(sock: socket.socket) -> bool:

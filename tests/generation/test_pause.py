@@ -16,7 +16,7 @@ from tests.support.process import PATIENCE
 from tests.support.trouble import alive, until
 
 WAITING = """
-import os, socket, sys
+import os, signal, socket, sys
 from runner.generation.pause import pause
 from runner.process.channel import Channel
 channel, busy = Channel(socket.socket(fileno=int(sys.argv[1]))), int(sys.argv[2])
@@ -26,7 +26,11 @@ def idle():
     os.write(1, b"%d waits\\n" % os.getpid())
     for steps in range(steps, 3):
         yield
+def hear(*_):
+    os.write(1, b"%d hears the application's handler\\n" % os.getpid())
+signal.signal(signal.SIGCHLD, hear)
 told = pause(channel, idle, busy)
+assert signal.getsignal(signal.SIGCHLD) is hear
 os.write(1, b"%d goes on as %d with %d after %d\\n" % (os.getpid(), told.message.number, len(told.descriptors), steps))
 os.read(0, 1)
 """
@@ -131,6 +135,16 @@ def test_the_end_of_one_that_has_gone_on_is_told(waiting: Waiting) -> None:
     os.kill(second, signal.SIGKILL)
     assert until("its end is told", waiting.channel.receive) == (Reaped(second, signal.SIGKILL), [])
     assert alive({first, second}) == set()
+
+
+def test_the_application_does_not_hear_of_that(waiting: Waiting) -> None:
+    """Its handler would change what it is that others go on from. They have it again."""
+    first = waiting.resume(5)
+    os.kill(first, signal.SIGKILL)
+    until("its end is told", waiting.channel.receive)
+    assert waiting.says() == (waiting.pid, "waits")
+    waiting.channel.send(Resume(6, 0, [], 0.0))
+    assert waiting.says()[1].startswith("goes on as 6")
 
 
 def test_who_is_given_up_ends_with_the_spare(waiting: Waiting) -> None:
