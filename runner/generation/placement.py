@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 FIRST_STEP = 0.01
 """Seconds of import between two checkpoints, as long as nothing is known: a fork costs some thousandths."""
-WORTH = 5
+WORTH = 10
 """So many times what the last fork took must have been imported since: on a busy machine both take longer, and who goes
 on not far from the end of an import shall get there."""
 
