@@ -3,8 +3,9 @@
     deepest   the one that has imported most; whether nothing of that has changed it knows itself, when it is asked
     surplus   beyond so many the oldest, but never the zygote, from which everything can be imported anew
 
-Whoever finds that he is of no use any more is struck out, and the next deepest is asked; so the last word is always an
-exact comparison with the disk, and the order here only decides how soon the right one is found.
+Those that had come further than what changed are passed over as soon as that is told (standby.py). Whoever finds that
+he is of no use any more is struck out, and the next deepest is asked; so the last word is always an exact comparison
+with the disk, and what is known here only decides how soon the right one is found.
 
 Laws: pure: no process, no channel. Start at Checkpoints.deepest.
 """
