@@ -36,6 +36,17 @@ ELSEWHERE = Answer(0, [], b"")
 """Not an answer: another process is to have this request, see Service.hold."""
 
 
+Message = str | bytes
+"""Of a WebSocket: text or binary."""
+
+
+class Closed(NamedTuple):
+    """How a WebSocket ended: close code and reason (RFC 6455 section 7.4); 1006 if nobody said that it does."""
+
+    code: int
+    reason: str
+
+
 class Request:
     """One request, as any front hands it to any host.
 
@@ -235,14 +246,48 @@ class Exchange(Protocol):
     def fail(self) -> None:
         """The answer cannot be completed: make sure that nobody takes what was sent for a whole one."""
 
+    def websocket(self) -> WebSocket | Answer | None:
+        """What becomes of the wish for a WebSocket: this exchange as one, an Answer that refuses it, None: no wish."""
+
+
+class WebSocket(Exchange, Protocol):
+    """An Exchange whose client wants a WebSocket: to be answered like any other, or accepted.
+
+    After `accept`: take and say any number of times, then finish, or fail; both send a close frame if there was none.
+    `resume` is called when a message has come, too. Once it is closed, by either side, it is `gone`.
+    """
+
+    @property
+    def subprotocols(self) -> list[str]:
+        """Those the client offers."""
+
+    def accept(self, subprotocol: str | None, headers: list[tuple[str, str]]) -> None:
+        """Open it. Raises LocalProtocolError for headers, or a subprotocol, that cannot be; ClientGone."""
+
+    def take(self) -> Message | Closed | None:
+        """The next message, or after the last one how it ended; None: wait for `resume`."""
+
+    def say(self, message: Message) -> bool:
+        """Send a message; False means: wait for `resume` before the next one. Raises LocalProtocolError, ClientGone."""
+
+    def hang_up(self, code: int, reason: str) -> None:
+        """Begin to close it. Raises LocalProtocolError for a code or reason that no close frame can carry."""
+
 
 class Served(Exchange, Protocol):
     """An Exchange as its front made it, for the process that front runs in."""
 
     connection: Any
 
+    @property
+    def upgraded(self) -> bool:
+        """It has become a WebSocket: who ends it can say so."""
+
     def cut(self) -> None:
-        """End an answer that has begun as `fail` does, and have the host told as if the client had left."""
+        """End an answer that has begun as `fail` does, and have the host told as if the client had left.
+
+        A WebSocket is told to come back (1012).
+        """
 
 
 class Service(Protocol):

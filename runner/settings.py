@@ -26,6 +26,7 @@ from runner.values import (
     MODULES,
     MOUNTS,
     OCTAL,
+    ORIGINS,
     PEERS,
     PREFIX,
     SIZE,
@@ -107,6 +108,8 @@ class Settings:
     forwarded_allow_ips: tuple[str, ...] = knob(
         _REQUESTS, ("127.0.0.1", "::1", "unix"), PEERS, "peers whose X-Forwarded-* is believed; * is all")
     trust_remote_user: bool = knob(_REQUESTS, False, SWITCH, "believe the REMOTE_USER of the peer")
+    allow_origin: tuple[str, ...] = knob(
+        _REQUESTS, (), ORIGINS, "sites beside our own whose pages may open a WebSocket (repeatable); * is all")
     ping_path: str | None = knob(_REQUESTS, None, URL_PATH, "answered 200 without the application")
     status_path: str | None = knob(_REQUESTS, None, URL_PATH, "answered with the status of this run")
 

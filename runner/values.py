@@ -201,11 +201,23 @@ def _parse_mount(text: str, _: str) -> str:
     return text
 
 
+def _parse_origin(text: str, _: str) -> str:
+    """As a browser writes it: in lower case, without the scheme's usual port."""
+    origin = text.lower()
+    found = re.fullmatch(r"(https?)://([^\s/?#@,:]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", origin)
+    if found:
+        return origin.removesuffix({"http": ":80", "https": ":443"}[found[1]])
+    if origin not in ("null", "*"):
+        raise UsageError(f"{text!r} is not an origin; write for example https://shop.example, or * for all")
+    return origin
+
+
 DURATION = Kind("TIME", lambda text, _: parse_duration(text), show_duration)
 SIZE = Kind("SIZE", lambda text, _: parse_size(text), show_size)
 COUNT = whole(0, 10**9, 1000)
 OCTAL = Kind("MODE", _parse_octal, lambda mode: f"{mode:04o}", quoted=True)
 SWITCH = Kind("", _parse_switch, lambda on: "on" if on else "off", switch=True)
+ORIGINS = Kind("ORIGIN", _parse_origin, separator=",", repeatable=True)
 PEERS = Kind("LIST", _parse_peer, separator=",")
 GLOBS = Kind("GLOB", text_like("", r"[^\0]+", "a glob", "'*.html'").parse, separator=",", repeatable=True)
 _MODULE = text_like("", r"[^\W\d]\w*(\.[^\W\d]\w*)*", "the name of a module", "numpy").parse

@@ -9,7 +9,7 @@ import pytest
 
 from runner.errors import NoRequest
 from runner.front.fastcgi import FastCGIExchange
-from runner.front.http import HTTPExchange
+from runner.front.http_exchange import HTTPExchange
 from runner.host.threads import ThreadExchange
 from runner.request import Exchange, Request, current, enter
 from tests.front.rig import FakeService

@@ -9,6 +9,7 @@ from runner.values import (
     LARGEST,
     LONGEST,
     OCTAL,
+    ORIGINS,
     PEERS,
     PREFIX,
     SWITCH,
@@ -140,6 +141,20 @@ def test_another_prefix_is_refused(text: str) -> None:
 def test_peers_are_addresses_networks_or_unix() -> None:
     """A list with commas; networks lose their host bits."""
     assert PEERS.read("::1, 10.1.2.3/8 ,unix,*", "/", split=False) == ("::1", "10.0.0.0/8", "unix", "*")
+
+
+def test_an_origin_is_written_as_browsers_write_it() -> None:
+    """In lower case and without the usual port, so that it can be compared."""
+    text = "https://Shop.example:443,http://a:8000 , null,*,http://[::1]:80"
+    written = ("https://shop.example", "http://a:8000", "null", "*", "http://[::1]")
+    assert ORIGINS.read(text, "/", split=True) == written
+
+
+@pytest.mark.parametrize("text", ["shop.example", "https://a/", "https://a/b", "ftp://a", "https://", "https://a:b", ""])
+def test_what_no_browser_would_send_is_refused(text: str) -> None:
+    """A page, say."""
+    with pytest.raises(UsageError, match=r"write for example https://shop\.example, or \* for all"):
+        ORIGINS.read(text, "/", split=False)
 
 
 def test_a_path_is_absolute_at_the_door() -> None:

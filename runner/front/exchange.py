@@ -16,15 +16,15 @@ from typing import ClassVar, NoReturn
 
 from runner.errors import LocalProtocolError
 from runner.front.connection import Connection
-from runner.request import Answer, Request, Service
+from runner.request import Answer, Request, Service, WebSocket
 from runner.wire.headers import Block, serialize_headers
 
 CLIENT_CLOSED = 499
 """The status that access logs use, after nginx, for a client that left before its answer began."""
 
 REASONS = {
-    200: "OK", 204: "No Content", 304: "Not Modified", 307: "Temporary Redirect", 400: "Bad Request", 404: "Not Found",
-    405: "Method Not Allowed", 408: "Request Timeout", 413: "Content Too Large", 414: "URI Too Long",
+    200: "OK", 204: "No Content", 304: "Not Modified", 307: "Temporary Redirect", 400: "Bad Request", 403: "Forbidden",
+    404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout", 413: "Content Too Large", 414: "URI Too Long",
     417: "Expectation Failed", 426: "Upgrade Required", 431: "Request Header Fields Too Large",
     500: "Internal Server Error", 501: "Not Implemented", 503: "Service Unavailable", 505: "HTTP Version Not Supported",
     507: "Insufficient Storage",
@@ -129,6 +129,15 @@ class BaseExchange(ABC):
         self.connection.flush(timeout)
         if self.connection.trouble:
             self.leave()
+
+    def websocket(self) -> WebSocket | Answer | None:
+        """See runner.request.Exchange."""
+        return None
+
+    @property
+    def upgraded(self) -> bool:
+        """See runner.request.Served."""
+        return False
 
     def soon(self, callback: Callable[[], None]) -> None:
         """See runner.request.Exchange."""

@@ -5,41 +5,34 @@ answers leave in the order of the requests. After a request that cannot be under
 as one, because where the next begins would be a guess.
 
 Laws: a head is judged in http_head.py, framing in http_framing.py, the peer in http_peer.py, variables in
-variables.py. The application is called with a whole body or not at all. An answer that stays incomplete is
-made to look so: no last chunk, missing bytes, or a reset where only the close would have told the end.
-Start at HTTPFront.received. RFC 9110; RFC 9112.
+variables.py; answers are written in http_exchange.py, and upgrade.py can leave the connection to another machine.
+The application is called with a whole body or not at all. Start at HTTPFront.received. RFC 9110; RFC 9112.
 """
 
 from __future__ import annotations
 
 import io
-import re
-import socket
-import struct
 import time
-from email.utils import formatdate
-from functools import lru_cache
 from typing import IO
 
 from runner.errors import RemoteProtocolError
 from runner.front.body import Body, ShortBody
 from runner.front.connection import Connection
-from runner.front.exchange import BaseExchange
+from runner.front.http_exchange import HTTPExchange
 from runner.front.http_framing import Framing
 from runner.front.http_head import Head, find_end, parse_head
 from runner.front.http_peer import Local, Peer
 from runner.front.limits import Limits
+from runner.front.machine import Machine
+from runner.front.origin import OWN_PAGES, Origins
+from runner.front.upgrade import UpgradeExchange, asked
 from runner.front.variables import Rules, note_length
 from runner.request import ELSEWHERE, Answer, Request, Service
-from runner.wire.headers import Block
 
 AHEAD = 16384
 """Bytes of further requests above which reading waits for the present answer."""
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_RESET = struct.pack("ii", 1, 0)
-"""struct linger: on, zero seconds; close then sends a reset (socket(7))."""
-_LENGTH = re.compile(r"^content-length:.*\r\n", re.IGNORECASE | re.MULTILINE)
 _PING = Answer(200, [("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")], b"")
 """`OPTIONS *` asks about the server, not about anything of the application (RFC 9110 section 9.3.7)."""
 
@@ -49,16 +42,18 @@ class HTTPFront:
 
     __slots__ = (
         "_arriving", "_body", "_buffer", "_connection", "_ended", "_exchange", "_framing", "_keep", "_limits",
-        "_paused", "_peer", "_request", "_rules", "_seen", "_service", "_stuck",
+        "_origins", "_paused", "_peer", "_request", "_rules", "_seen", "_service", "_stuck",
     )  # fmt: skip
 
     def __init__(
-        self, connection: Connection, service: Service, rules: Rules, limits: Limits, local: Local
-    ) -> None:
+        self, connection: Connection, service: Service, rules: Rules, limits: Limits, local: Local,
+        origins: Origins = OWN_PAGES,
+    ) -> None:  # fmt: skip
         self._connection = connection
         self._service = service
         self._rules = rules
         self._limits = limits
+        self._origins = origins
         self._peer = Peer(connection.sock, local)
         self._buffer = bytearray()
         self._seen = 0  # bytes of the buffer that were searched for the end of a head
@@ -148,6 +143,20 @@ class HTTPFront:
             # Not from here: a thousand requests sent ahead would make the stack a thousand calls deep.
             self._connection.soon(self._go_on)
 
+    def forget(self) -> None:
+        """See http_exchange.Turns."""
+        self._exchange = None
+
+    def leave_to(self, machine: Machine) -> bytes:
+        """See http_exchange.Turns."""
+        ahead = bytes(self._buffer)
+        self._buffer.clear()
+        self._exchange = None
+        self._connection.machine = machine
+        if self._paused:
+            self._connection.resume_reading()
+        return ahead
+
     def _go_on(self) -> None:
         if self._exchange is None and not self._connection.closed:
             self._advance()
@@ -227,8 +236,13 @@ class HTTPFront:
         self._stuck = -1
         # Not a bound of the application's time: it is looked then whether the client still takes the answer.
         self._connection.expect(self._limits.body_timeout)
-        self._exchange = HTTPExchange(self, request, self._connection, self._service, keep=self._keep)
-        self._service.handle(self._exchange)
+        exchange = HTTPExchange(self, request, self._connection, self._service, keep=self._keep)
+        if asked(request):
+            exchange = UpgradeExchange(
+                self, request, self._connection, self._service, keep=self._keep, origins=self._origins
+            )
+        self._exchange = exchange
+        self._service.handle(exchange)
 
     def _answer(self, request: Request, answer: Answer) -> None:
         """Answer without the application; what was not read of this request would look like the next one."""
@@ -262,79 +276,6 @@ class HTTPFront:
         connection = self._connection
         stuck, self._stuck = self._stuck, connection.taken if connection.buffered else -1
         return self._stuck == -1 or self._stuck != stuck
-
-
-class HTTPExchange(BaseExchange):
-    """The answer as one HTTP/1.1 message; *keep* if another request may follow on this connection."""
-
-    __slots__ = ("_chunked", "_front", "_keep", "_modern", "_sized")
-
-    def __init__(
-        self, front: HTTPFront, request: Request, connection: Connection, service: Service, *, keep: bool
-    ) -> None:
-        super().__init__(connection, request, service)
-        self._front = front
-        self._keep = keep
-        self._modern = request.variables["SERVER_PROTOCOL"] == "HTTP/1.1"
-        self._sized = False
-        self._chunked = False
-
-    def _serialize_head(self, status: int, reason: str, block: Block) -> bytes:
-        text = block.text
-        self._sized = self._mute or block.content_length is not None
-        if status == 204 and block.content_length is not None:
-            # RFC 9110 section 8.6 forbids it here, and applications set it all the same.
-            text = _LENGTH.sub("", text)
-        date = "" if block.has_date else _date(int(time.time()))
-        return f"HTTP/1.1 {status} {reason}\r\n{text}{date}".encode("latin-1")
-
-    def _size(self, length: int) -> None:
-        if self._head is not None:
-            self._head += b"Content-Length: %d\r\n" % length
-            self._sized = True
-
-    def _serialize(self, head: bytes, data: bytes, *, last: bool) -> bytes:
-        if head:
-            head += self._frame()
-        if self._chunked:
-            if data:
-                head += b"%x\r\n%b\r\n" % (len(data), data)
-            return head + b"0\r\n\r\n" if last else head
-        return head + data if head else data
-
-    def _frame(self) -> bytes:
-        """The end of the head: how the body's end will be known, and what becomes of the connection."""
-        frame = b""
-        if not self._sized:
-            if self._modern:
-                self._chunked = True
-                frame = b"Transfer-Encoding: chunked\r\n"
-            else:
-                self._keep = False
-        if self.service.closing:
-            self._keep = False
-        if not self._keep:
-            frame += b"Connection: close\r\n"
-        elif not self._modern:
-            frame += b"Connection: keep-alive\r\n"
-        return frame + b"\r\n"
-
-    def _break(self) -> None:
-        if self.committed and not self._sized and not self._chunked:
-            self.connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-
-    def _release(self, *, whole: bool) -> None:
-        if whole:
-            self._front.next(keep=self._keep)
-        else:
-            self._front._exchange = None
-            self.connection.close(linger=False)
-
-
-# A memo of a pure function: the text is the same for a second.
-@lru_cache(maxsize=2)
-def _date(second: int) -> str:
-    return f"Date: {formatdate(second, usegmt=True)}\r\n"
 
 
 def _nothing(peer: Peer) -> dict[str, str]:

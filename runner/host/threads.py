@@ -129,6 +129,9 @@ class ThreadExchange:
     def flush(self, timeout: float) -> None:
         """`send` has waited already."""
 
+    def websocket(self) -> None:
+        """See runner.request.Exchange. A call in a thread is never one."""
+
     def soon(self, callback: Callable[[], None]) -> None:
         """See runner.request.Exchange. The thread itself simply goes on."""
         self._loop.call_soon_threadsafe(callback)

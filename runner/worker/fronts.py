@@ -13,6 +13,7 @@ from runner.front.fastcgi import FastCGIFront
 from runner.front.http import HTTPFront
 from runner.front.http_peer import Local
 from runner.front.limits import Limits
+from runner.front.origin import Origins
 from runner.front.variables import Rules
 from runner.request import Service
 from runner.settings import Settings
@@ -35,6 +36,7 @@ def open_places(places: list[Place], service: Service, settings: Settings) -> li
         header_timeout=settings.header_timeout, body_timeout=settings.body_timeout,
         keep_alive=settings.keep_alive, max_body=settings.max_body,
     )  # fmt: skip
+    origins = Origins(frozenset(settings.allow_origin))
 
     def front_of(place: Place) -> Front:
         if place.front == "fastcgi":
@@ -42,7 +44,7 @@ def open_places(places: list[Place], service: Service, settings: Settings) -> li
         unix = place.text.startswith("unix:")
         name, port = ("", "") if unix else place.text.rsplit(":", 1)
         local = Local(name, port, unix, frozenset(settings.forwarded_allow_ips))
-        return lambda connection: HTTPFront(connection, service, rules, limits, local)
+        return lambda connection: HTTPFront(connection, service, rules, limits, local, origins)
 
     return [(_own_socket(place.descriptor), front_of(place), frozenset(place.peers)) for place in places]
 

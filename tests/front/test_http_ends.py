@@ -9,7 +9,8 @@ import pytest
 
 from runner.errors import LocalProtocolError
 from runner.front.connection import Connection
-from runner.front.http import HTTPExchange, HTTPFront
+from runner.front.http import HTTPFront
+from runner.front.http_exchange import HTTPExchange
 from runner.front.limits import Limits
 from runner.front.variables import Rules
 from runner.request import Exchange
@@ -251,7 +252,7 @@ def test_an_answer_after_the_client_shut_its_side_arrives() -> None:
     async def client(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
         await loop.sock_sendall(sock, GET)
         sock.shutdown(socket.SHUT_WR)
-        while not process.exchanges or not cast(HTTPExchange, process.exchanges[0])._front._ended:
+        while not process.exchanges or not process.exchanges[0].shut:
             await asyncio.sleep(0)
         echo(process.exchanges[0])
         assert (await read_all(loop, sock)).endswith(b"/x")

@@ -1,0 +1,253 @@
+"""WebSocket messages over one connection, from the opening to the closing handshake.
+
+    in    bytes → frames (the library) → whole messages, text checked as it comes → a bounded queue for the host
+    out   messages → frames → the connection, which says when it is enough
+    ping  every 20 s, give or take 4, so that no line is idle for 30 s, and no two sockets ask at the same moment
+    end   a close frame, the peer's own for GOODBYE seconds, then the connection's close
+
+Nothing is read while the host has messages to take, or while answers to pings wait for a peer that does not read. One
+that has given no sign of life from a ping to the time of the next, or taken nothing of what waits for it, is gone.
+
+Laws: on the loop's thread only. Every limit is one of memory: what a peer can make this process keep is at most a
+message, its fragments and one read. Start at Socket.received. RFC 6455 sections 5 to 7; RFC 7692.
+"""
+
+from __future__ import annotations
+
+import random
+from codecs import IncrementalDecoder, getincrementaldecoder
+from collections import deque
+from collections.abc import Callable
+
+from websockets.exceptions import ProtocolError
+from websockets.frames import BINARY, CONT, TEXT, Frame
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from runner.errors import ClientGone, LocalProtocolError
+from runner.front.connection import HIGH_WATER, Connection
+from runner.request import Closed, Message
+
+MAX_MESSAGE = 16 << 20
+"""Bytes of one message, inflated. A longer one ends the socket (1009) before more of it is kept."""
+MAX_FRAGMENTS = 100_000
+"""Frames of one message; each costs memory beside its bytes, and may have none."""
+INBOX = 64
+"""Messages, and INBOX_BYTES bytes of them, that wait for the host before reading pauses."""
+INBOX_BYTES = 65536
+PING, JITTER = 20.0, 4.0
+"""Seconds between two pings, and by how much they differ: proxies hang up on what is idle for 30 or 60."""
+GOODBYE = 5.0
+"""Seconds in which the peer has to answer a close frame."""
+
+_decoder = getincrementaldecoder("utf-8")
+_random = random.SystemRandom()
+"""Not that of the application, which may have seeded it: all workers would ping in step."""
+_INVALID, _TOO_BIG, _VANISHED = 1007, 1009, 1006
+
+
+class Socket:
+    """*protocol* has agreed to the request; *stir* is called when a message has come or there is room, and at the end.
+
+    closed   how it ended, None as long as it has not
+    sent     bytes, those of the head that opened it left out
+    told     a close frame says how it ended, the peer's or ours
+    """
+
+    __slots__ = (
+        "_connection", "_decoder", "_fragments", "_heard", "_inbox", "_parts", "_pinged", "_protocol", "_seen", "_stir",
+        "_weight", "closed", "sent", "told",
+    )  # fmt: skip
+
+    def __init__(self, connection: Connection, protocol: ServerProtocol, stir: Callable[[], None]) -> None:
+        self._connection = connection
+        self._protocol = protocol
+        self._stir = stir
+        self._inbox: deque[Message] = deque()
+        self._weight = 0  # bytes in it
+        self._parts: list[str] | list[bytes] = []  # of the message that is arriving
+        self._decoder: IncrementalDecoder | None = None
+        self._fragments = 0
+        self._pinged = self._heard = False
+        self._seen = -1  # Connection.taken at the last look that found bytes waiting; -1 for none
+        self.closed: Closed | None = None
+        self.sent = 0
+        self.told = False
+
+    def open(self, head: bytes, ahead: bytes) -> None:
+        """Say *head*; *ahead*: what has arrived since the request."""
+        self._protocol.state = State.OPEN
+        self._connection.expect(_pause())
+        self._connection.write(head)
+        if ahead:
+            self.received(ahead)
+
+    # ---- what the host does ---------------------------------------------------------------------------------
+
+    def take(self) -> Message | Closed | None:
+        """The next message; None: there is none yet."""
+        if not self._inbox:
+            return self.closed
+        message = self._inbox.popleft()
+        self._weight -= len(message)
+        self._regulate()
+        return message
+
+    def say(self, message: Message) -> bool:
+        """Send it; False: wait for `stir` before the next one. Raises ClientGone, LocalProtocolError."""
+        if self.closed is not None:
+            raise ClientGone("the WebSocket is closed")
+        if isinstance(message, str):
+            try:
+                self._protocol.send_text(message.encode())
+            except UnicodeEncodeError as error:
+                raise LocalProtocolError(f"a text message must be UTF-8: {error.reason}") from error
+        else:
+            self._protocol.send_binary(message)
+        return self._push()
+
+    def hang_up(self, code: int, reason: str) -> None:
+        """Begin to close, unless it is closed. Raises LocalProtocolError for what no close frame can carry."""
+        if self.closed is not None:
+            return
+        try:
+            self._protocol.send_close(code, reason)
+        except ProtocolError as error:
+            raise LocalProtocolError(
+                f"a close frame cannot carry code {code} and a reason of {len(reason)} characters: give 1000, or 3000 "
+                "to 4999, and at most 123 bytes"
+            ) from error
+        self._push()
+        self._over(Closed(code, reason), told=True)
+        self._connection.expect(GOODBYE)
+        self._regulate()
+
+    # ---- connection.Machine ---------------------------------------------------------------------------------
+
+    def received(self, data: bytes) -> None:
+        """See connection.Machine."""
+        self._heard = True
+        protocol = self._protocol
+        protocol.receive_data(data)
+        for event in protocol.events_received():
+            if isinstance(event, Frame) and self.closed is None:
+                self._read(event)
+        self._push()
+        self._regulate()
+
+    def ended(self) -> None:
+        """See connection.Machine. There is no such thing as half a WebSocket."""
+        self._over(Closed(_VANISHED, ""))
+        self._connection.close(linger=False)
+
+    def drained(self) -> None:
+        """See connection.Machine."""
+        self._regulate()
+        self._stir()
+
+    def overdue(self) -> None:
+        """See connection.Machine. It is time for a ping, or too late."""
+        connection = self._connection
+        if self.closed is None:
+            connection.poll()  # or what has just come would look as if it had not
+        if self.closed is not None:
+            connection.close(linger=True)
+        elif self._dead():
+            self._over(Closed(_VANISHED, "no sign of life"))
+            connection.abort()
+        else:
+            self._pinged, self._heard = True, False
+            self._seen = connection.taken if connection.buffered else -1
+            self._protocol.send_ping(b"")
+            self._push()
+            connection.expect(_pause())
+
+    def lost(self) -> None:
+        """See connection.Machine."""
+        self._over(Closed(_VANISHED, ""))
+
+    def rest(self) -> None:
+        """See connection.Machine. A socket never comes from another process."""
+
+    def unread(self) -> bytes | None:
+        """See connection.Machine. A socket never goes to another process."""
+        return None
+
+    # ---- in -------------------------------------------------------------------------------------------------
+
+    def _read(self, frame: Frame) -> None:
+        if frame.opcode is TEXT or frame.opcode is BINARY:
+            self._decoder = _decoder() if frame.opcode is TEXT else None
+            self._parts, self._fragments = [], 0
+        elif frame.opcode is not CONT:
+            return  # the protocol has answered it
+        self._fragments += 1
+        if self._fragments > MAX_FRAGMENTS:
+            self._refuse(_TOO_BIG, f"more than {MAX_FRAGMENTS} fragments")
+            return
+        data = bytes(frame.data)
+        try:
+            part: Message = data if self._decoder is None else self._decoder.decode(data, frame.fin)
+        except UnicodeDecodeError as error:
+            self._refuse(_INVALID, error.reason)
+            return
+        if part:
+            self._parts.append(part)  # type: ignore[arg-type]
+        if frame.fin:
+            self._deliver()
+
+    def _deliver(self) -> None:
+        parts, self._parts = self._parts, []
+        message: Message = (b"" if self._decoder is None else "").join(parts)  # type: ignore[arg-type]
+        self._inbox.append(message)
+        self._weight += len(message)
+        self._stir()
+
+    def _refuse(self, code: int, reason: str) -> None:
+        self._protocol.fail(code, reason)
+        self._push()
+
+    # ---- out ------------------------------------------------------------------------------------------------
+
+    def _push(self) -> bool:
+        """Send what the protocol has to say; False: that is enough for the moment."""
+        protocol, going = self._protocol, True
+        if data := b"".join(protocol.data_to_send()):
+            self.sent += len(data)
+            going = self._connection.write(data)
+        if protocol.eof_sent and not self._connection.closed:
+            said = protocol.close_sent if protocol.parser_exc else protocol.close_rcvd or protocol.close_sent
+            self._over(Closed(said.code, said.reason) if said else Closed(_VANISHED, ""), told=said is not None)
+            self._connection.close(linger=True)
+        return going
+
+    def _regulate(self) -> None:
+        """Read on, or leave what comes in the kernel."""
+        connection = self._connection
+        if connection.closed:
+            return
+        if connection.buffered > HIGH_WATER or (self.closed is None and self._full):
+            connection.pause_reading()
+        else:
+            connection.resume_reading()
+
+    @property
+    def _full(self) -> bool:
+        return len(self._inbox) >= INBOX or self._weight >= INBOX_BYTES
+
+    def _dead(self) -> bool:
+        """Nothing was heard since the last ping although we listened, or nothing was taken of what was waiting then."""
+        connection = self._connection
+        if connection.broken(half=False) or (connection.buffered and connection.taken == self._seen):
+            return True
+        return self._pinged and not self._heard and not self._full
+
+    def _over(self, closed: Closed, *, told: bool = False) -> None:
+        if self.closed is None:
+            self.closed, self.told = closed, told
+            self._parts = []
+            self._stir()
+
+
+def _pause() -> float:
+    return PING + _random.uniform(-JITTER, JITTER)
