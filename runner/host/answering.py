@@ -84,14 +84,15 @@ def _begin(event: dict[str, Any]) -> Begin:
     status = event.get("status")
     if not isinstance(status, int) or not 200 <= status <= 599:
         raise LocalProtocolError(f"the status in {START!r} is {status!r}: give a number from 200 to 599")
-    return Begin(int(status), _reason(int(status)), _headers(event.get("headers", ())))
+    return Begin(int(status), _reason(int(status)), pairs(event.get("headers", ()), START))
 
 
-def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+def pairs(headers: Iterable[tuple[bytes, bytes]], kind: str) -> list[tuple[str, str]]:
+    """The *headers* of an event of that *kind* as text. Raises LocalProtocolError."""
     try:
-        return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in pairs]
+        return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
     except (TypeError, ValueError, AttributeError) as error:
-        raise LocalProtocolError(f"headers in {START!r} must be pairs of bytes: {error}") from error
+        raise LocalProtocolError(f"headers in {kind!r} must be pairs of bytes: {error}") from error
 
 
 # A memo of a pure function; an application has few of them.

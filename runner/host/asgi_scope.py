@@ -2,7 +2,7 @@
 
 Laws: pure; each request has a scope of its own, which its application may change. What CGI joins (a header sent twice)
 stays joined: RFC 9110 section 5.3 says that it means the same. Start at http_scope.
-ASGI 3.0, "HTTP & WebSocket ASGI Message Format" 2.3, "HTTP Connection Scope".
+ASGI 3.0, "HTTP & WebSocket ASGI Message Format" 2.5, "HTTP Connection Scope" and "WebSocket Connection Scope".
 """
 
 from __future__ import annotations
@@ -41,6 +41,19 @@ def http_scope(request: Request, state: dict[str, Any]) -> Scope:
         "server": (variables.get("SERVER_NAME", ""), _number(port)),
         "state": state.copy(),
         "extensions": {},
+    }
+
+
+def websocket_scope(request: Request, state: dict[str, Any], subprotocols: list[str]) -> Scope:
+    """That of a WebSocket that *request* asks for; the same but where the specification wants it otherwise."""
+    scope = http_scope(request, state)
+    del scope["method"]
+    return scope | {
+        "type": "websocket",
+        "asgi": {"version": "3.0", "spec_version": "2.5"},
+        "scheme": "wss" if request.scheme == "https" else "ws",
+        "subprotocols": subprotocols,
+        "extensions": {"websocket.http.response": {}},
     }
 
 

@@ -17,7 +17,7 @@ import re
 from typing import Any
 
 from runner.batch import JSONRPCBatch
-from runner.host.asgi import Application, Event, Receive, Send
+from runner.host.asgi_call import Application, Event, Receive, Send
 from runner.request import Answer, Request, current
 
 _JSON = re.compile(r"application/(json|json-rpc|jsonrequest|[^;, ]+\+json)\s*(;|$)", re.IGNORECASE)

@@ -16,7 +16,7 @@ from enum import Enum, auto
 from typing import Any
 
 from runner.errors import LocalProtocolError
-from runner.host.asgi import Application, Event
+from runner.host.asgi_call import Application, Event
 from runner.host.error_page import Failure
 from runner.log import Log
 

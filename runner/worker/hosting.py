@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from runner.host import asgi, mounts, wsgi
+from runner.host.asgi_call import Application
 from runner.host.error_page import Failure
 from runner.host.faults import Faults
 from runner.host.lifespan import Lifespan, Outcome
@@ -155,7 +156,7 @@ class Hosting:
             self.threads = Threads(settings.threads, asyncio.get_running_loop(), ears.freed)
         return self.threads.handling(host)
 
-    async def _open_asgi(self, application: asgi.Application) -> Handle:
+    async def _open_asgi(self, application: Application) -> Handle:
         lifespan = Lifespan(application, self._log)
         self._lifespans.append(lifespan)
         if await lifespan.startup() is Outcome.FAILED:
@@ -178,7 +179,7 @@ class Hosting:
             address=private.address if private is not None else "",
         )  # fmt: skip
 
-    def _open_tasks(self, application: asgi.Application, state: dict[str, Any]) -> Handle:
+    def _open_tasks(self, application: Application, state: dict[str, Any]) -> Handle:
         assert self.scopes is not None
         host = asgi.Host(
             application, self._log, debug=self._settings.debug, grace=self._settings.graceful_timeout,

@@ -1,0 +1,96 @@
+"""The events that an application sends over a WebSocket, in their order:
+
+    ASKED  ──websocket.accept───────────────▶  OPEN    ──websocket.send──▶   OPEN
+                                               OPEN    ──websocket.close──▶  DONE
+    ASKED  ──websocket.close────────────────▶  DONE    (the answer is 403)
+    ASKED  ──websocket.http.response.start──▶  DENIED  ──websocket.http.response.body──▶  … as answering.py has it
+
+Law: pure; every other event, in every stage, is a LocalProtocolError that says what was expected. Start at
+Talking.take. ASGI 3.0, "HTTP & WebSocket ASGI Message Format" 2.5, "WebSocket" and "Websocket Denial Response".
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, NamedTuple
+
+from runner.errors import LocalProtocolError
+from runner.host.answering import Answering, Begin, Part, pairs
+from runner.request import Closed, Message
+
+ACCEPT, SEND, CLOSE = "websocket.accept", "websocket.send", "websocket.close"
+_DENIAL, _PREFIX = "websocket.http.response.", "websocket."
+
+
+class Accept(NamedTuple):
+    """As WebSocket.accept wants it."""
+
+    subprotocol: str | None
+    headers: list[tuple[str, str]]
+
+
+class Stage(Enum):
+    """What is expected next; its value is how an error message says it."""
+
+    ASKED = f"{ACCEPT!r}, {CLOSE!r} or {_DENIAL + 'start'!r}"
+    OPEN = f"{SEND!r} or {CLOSE!r}"
+    DENIED = f"{_DENIAL + 'body'!r}"
+    DONE = "nothing more: it is closed"
+
+
+class Talking:
+    """One WebSocket, as far as the application has brought it."""
+
+    __slots__ = ("_denial", "stage")
+
+    def __init__(self) -> None:
+        self.stage = Stage.ASKED
+        self._denial: Answering | None = None
+
+    def take(self, event: dict[str, Any]) -> Accept | Message | Closed | Begin | Part:
+        """What *event* says. Raises LocalProtocolError."""
+        kind, stage = event.get("type"), self.stage
+        if kind == SEND and stage is Stage.OPEN:
+            return _message(event)
+        if kind == ACCEPT and stage is Stage.ASKED:
+            accept = _accept(event)
+            self.stage = Stage.OPEN
+            return accept
+        if kind == CLOSE and stage in (Stage.ASKED, Stage.OPEN):
+            closed = _closed(event)
+            self.stage = Stage.DONE
+            return closed
+        if isinstance(kind, str) and kind.startswith(_DENIAL) and stage in (Stage.ASKED, Stage.DENIED):
+            return self._deny(event, kind)
+        raise LocalProtocolError(f"the application sent {kind!r}; expected was {stage.value}")
+
+    def _deny(self, event: dict[str, Any], kind: str) -> Begin | Part:
+        denial = self._denial = self._denial or Answering()
+        step = denial.take({**event, "type": kind.removeprefix(_PREFIX)})
+        self.stage = Stage.DONE if isinstance(step, Part) and step.last else Stage.DENIED
+        return step
+
+
+def _accept(event: dict[str, Any]) -> Accept:
+    subprotocol = event.get("subprotocol")
+    if not isinstance(subprotocol, str | None):
+        raise LocalProtocolError(f"the subprotocol in {ACCEPT!r} is {subprotocol!r}: give a str, or None")
+    return Accept(subprotocol, pairs(event.get("headers", ()), ACCEPT))
+
+
+def _message(event: dict[str, Any]) -> Message:
+    """Of the two keys one may be missing, or None."""
+    text, data = event.get("text"), event.get("bytes")
+    if isinstance(text, str) and data is None:
+        return text
+    if isinstance(data, bytes | bytearray | memoryview) and text is None:
+        return bytes(data)
+    raise LocalProtocolError(f"{SEND!r} has text of {type(text).__name__} and bytes of {type(data).__name__}: "
+                             "give a str as the one, or bytes as the other")
+
+
+def _closed(event: dict[str, Any]) -> Closed:
+    code, reason = event.get("code", 1000), event.get("reason") or ""
+    if not isinstance(code, int) or not isinstance(reason, str):
+        raise LocalProtocolError(f"code and reason in {CLOSE!r} are {code!r} and {reason!r}: give an int and a str")
+    return Closed(int(code), reason)
