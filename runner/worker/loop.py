@@ -36,6 +36,7 @@ from runner.request import Request, Served
 from runner.worker import event_loop
 from runner.worker.acceptor import Acceptor
 from runner.worker.access_log import AccessLog
+from runner.worker.farewell import Farewell
 from runner.worker.fronts import open_places
 from runner.worker.gate import Gate
 from runner.worker.hand_over import HandOver
@@ -245,6 +246,9 @@ class _Worker:
                 connection.expect(FIRST_WORD)
             elif not connection.closed and (unread := connection.machine.unread()) is not None:
                 self.part(connection, unread)
+        if last:
+            settings = self._settings
+            Farewell(self._loop, self._underway.sockets, settings.workers, settings.graceful_timeout).begin()
         cancel = partial(self._hosting.cancel, background=not last)
         self._loop.call_later(self._settings.graceful_timeout * PATIENCE, cancel)
         self._ticker.hasten()

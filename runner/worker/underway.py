@@ -43,6 +43,10 @@ class Underway:
         """Those whose answer has begun and goes on."""
         return [exchange for exchange in self._exchanges if exchange.committed and not exchange.gone]
 
+    def sockets(self) -> list[Served]:
+        """The WebSockets among them."""
+        return [exchange for exchange in self.streams() if exchange.upgraded]
+
     def only_streams(self) -> int:
         """How many streams and tails there are, if nothing else is under way; else 0."""
         streams = self.streams()

@@ -22,8 +22,8 @@ class Line:
 class Exchanged:
     """As far as this room knows an exchange."""
 
-    def __init__(self, *, committed: bool = False, gone: bool = False) -> None:
-        self.committed, self.gone = committed, gone
+    def __init__(self, *, committed: bool = False, gone: bool = False, upgraded: bool = False) -> None:
+        self.committed, self.gone, self.upgraded = committed, gone, upgraded
         self.connection = Line()
         self.cuts = 0
 
@@ -142,3 +142,13 @@ def test_only_streams_are_cut(room: Room) -> None:
     line = os.read(room.read, 1000)
     assert line.count(b"\n") == 1
     assert b"answers that had begun and were cut: 1; it is late" in line
+
+
+def test_sockets_are_streams_of_their_own_kind(room: Room) -> None:
+    """A supervisor is told of them as of all; who says farewell to them finds them."""
+    room.begin(committed=True)
+    socket = room.begin(committed=True, upgraded=True)
+    assert room.underway.sockets() == [cast(Served, socket)]
+    assert room.told() == [Streaming(2)]
+    socket.gone = True
+    assert room.underway.sockets() == []
