@@ -5,7 +5,7 @@ from collections.abc import Callable
 from runner.front.http import HTTPFront
 from runner.front.http_peer import Local
 from runner.front.limits import Limits
-from runner.front.origin import Origins
+from runner.front.origin import OWN_PAGES, Origins
 from runner.front.upgrade import UpgradeExchange
 from runner.front.variables import Rules
 from runner.request import Answer, Closed, Exchange, Message
@@ -22,7 +22,7 @@ class Talk(Rig):
     """
 
     def __init__(
-        self, *, echo: bool = True, buffer: int = 0, origins: Origins = Origins(),  # noqa: B008
+        self, *, echo: bool = True, buffer: int = 0, origins: Origins = OWN_PAGES,
         answer: Callable[[Exchange], None] | None = None,
     ) -> None:  # fmt: skip
         super().__init__(buffer)

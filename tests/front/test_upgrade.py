@@ -1,5 +1,6 @@
 """A request that asks for a WebSocket, and what becomes of it."""
 
+import subprocess
 import sys
 
 import pytest
@@ -94,6 +95,12 @@ def test_nothing_of_the_library_is_needed_before_somebody_asks(monkeypatch: pyte
     monkeypatch.setitem(sys.modules, "runner.front.handshake", None)
     with Talk(answer=ok) as talk:
         assert talk.open().startswith("HTTP/1.1 200 OK")
+
+
+def test_the_library_is_loaded_for_the_first_who_asks() -> None:
+    """A worker that nobody asks for a WebSocket does without."""
+    code = "import runner.worker.loop, sys; print('websockets' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 def test_what_ends_is_told_to_come_back() -> None:

@@ -20,8 +20,14 @@ from tests.support.web_server import WebServer
 LIBRARY = "/usr/lib/apache2/modules"
 MODULES = (
     "mpm_event", "authn_core", "authn_file", "authz_core", "authz_user", "auth_basic",
-    "env", "proxy", "proxy_fcgi",
+    "env", "proxy", "proxy_fcgi", "proxy_http",
 )
+
+WEBSOCKETS = """
+ProxyPreserveHost On
+ProxyPass "/live" "unix:{socket}|http://localhost/live" upgrade=websocket
+"""
+"""Before the ProxyPass of all the rest: the first that fits counts."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class Site:
     https: bool = False                 # HTTPS=on, as mod_ssl would say
     password: bool = False              # mod_auth_basic, and REMOTE_USER from it
     pass_authorization: bool = False    # CGIPassAuth: the application gets the Authorization header itself
+    websockets: Path | None = None      # the HTTP socket that all below /live goes to, WebSockets among it
     extra: str = ""                     # more directives for the server
 
 
@@ -80,6 +87,7 @@ AllowEncodedSlashes NoDecode
 <Location "{site.mount}">
     {_access(directory, site)}
 </Location>
+{WEBSOCKETS.format(socket=site.websockets) if site.websockets else ""}
 {_pass(socket, site)}
 {site.extra}
 """

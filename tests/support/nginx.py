@@ -46,6 +46,25 @@ RECOMMENDED = """
 BUFFERS = "fastcgi_buffer_size 16k; fastcgi_buffers 16 16k;"
 """nginx's own answers 502 to a head above 4 KiB."""
 
+ASIDE = """
+        error_page 418 = @websocket;
+        if ($http_upgrade ~* ^websocket$) {{ return 418; }}
+"""
+"""For the location. `return` is one of the few things that `if` does well there."""
+WEBSOCKET = """
+    location @websocket {{
+        proxy_pass http://unix:{socket};
+        proxy_http_version 1.1;
+        proxy_set_header Host $http_host;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection upgrade;
+        proxy_set_header X-Forwarded-For $remote_addr;
+        proxy_set_header X-Forwarded-Proto $scheme;
+    }}
+"""
+WEBSOCKETS = ASIDE + WEBSOCKET
+"""Requests for WebSockets go to an HTTP *socket*."""
+
 
 @dataclass(frozen=True)
 class Site:
@@ -61,6 +80,7 @@ class Site:
     https: bool = False                 # HTTPS=on, as a TLS listener would say
     password: bool = False              # auth_basic, and REMOTE_USER from it
     protocol: Literal["fastcgi", "http"] = "fastcgi"   # http: proxy_pass, and only the fields about connections count
+    websockets: Path | None = None      # the HTTP socket that requests for WebSockets go to
     extra: str = ""                     # more directives for the location
 
 
@@ -99,8 +119,10 @@ http {{
         listen 127.0.0.1:{port};
         server_name localhost;
         location {site.mount} {{
+            {ASIDE.format() if site.websockets else ""}
             {_fastcgi(directory, site) if site.protocol == "fastcgi" else _http(site)}
         }}
+        {WEBSOCKET.format(socket=site.websockets) if site.websockets else ""}
     }}
 }}
 """
