@@ -50,9 +50,11 @@ def shake(variables: dict[str, str], origins: Origins) -> Handshake | Answer:
     origin, host = variables.get("HTTP_ORIGIN"), variables.get("HTTP_HOST", "")
     if not origins.allow(origin, host):
         return _refuse(403, f"pages of {origin} may not open a WebSocket to {host}; --allow-origin lists who may")
-    headers = Headers({name: variables[variable] for variable, name in _ASKED.items() if variable in variables})
+    asked = {name: variables[variable] for variable, name in _ASKED.items() if variable in variables}
+    if strange := next((name for name, value in asked.items() if not value.isascii()), None):
+        return _refuse(400, f"{strange} has letters that it cannot have")
     protocol = ServerProtocol(extensions=_DEFLATE, max_size=MAX_MESSAGE, logger=_SILENT)
-    protocol.receive_data(Request("/", headers).serialize())  # its parser goes on from there
+    protocol.receive_data(Request("/", Headers(asked)).serialize())  # its parser goes on from there
     request = next(iter(protocol.events_received()), None)
     response = protocol.accept(request) if isinstance(request, Request) else protocol.reject(400, "")
     if response.status_code != 101:

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable
 
 from websockets.exceptions import ProtocolError
-from websockets.frames import BINARY, CONT, TEXT, Frame
+from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
@@ -176,10 +176,10 @@ class Socket:
     # ---- in -------------------------------------------------------------------------------------------------
 
     def _read(self, frame: Frame) -> None:
-        if frame.opcode is TEXT or frame.opcode is BINARY:
-            self._decoder = _decoder() if frame.opcode is TEXT else None
+        if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY:
+            self._decoder = _decoder() if frame.opcode is Opcode.TEXT else None
             self._parts, self._fragments = [], 0
-        elif frame.opcode is not CONT:
+        elif frame.opcode is not Opcode.CONT:
             return  # the protocol has answered it
         self._fragments += 1
         if self._fragments > MAX_FRAGMENTS:
