@@ -313,5 +313,8 @@ class Service(Protocol):
     def handle(self, exchange: Served) -> None:
         """The request is complete: have it answered."""
 
+    def upgraded(self, exchange: Served) -> None:
+        """It has become a WebSocket: it may stay for days, and keeps nobody waiting."""
+
     def finished(self, exchange: Served, status: int, sent: int, whole: bool) -> None:
         """The answer ended; *status* as sent (499: the client left first), *sent* body bytes, *whole* or cut."""

@@ -11,7 +11,7 @@ from typing import Any
 
 COUNTERS = ("requests", "redirects", "held", "moved", "expired", "refused", "crashes", "reloads")
 COLUMNS = {"slot": "slot", "pid": "pid", "generation": "generation", "state": "state", "requests": "requests",
-           "since": "for"}
+           "sockets": "sockets", "since": "for"}
 
 
 def render(report: Mapping[str, Any]) -> str:
@@ -125,6 +125,8 @@ def _cell(name: str, worker: Mapping[str, Any], report: Mapping[str, Any]) -> st
             return ""
         case "requests", count:
             return _number(count)
+        case "sockets", 0:
+            return ""  # without any there is no column
         case _, value:
             return str(value)
 

@@ -84,6 +84,7 @@ class UpgradeExchange(HTTPExchange):
         socket = self._socket = self._handshake.open(self.connection, self._stir)
         ahead = self._front.leave_to(socket)
         self.status, self.committed = 101, True
+        self.service.upgraded(self)
         socket.open(head, ahead)
 
     def take(self) -> Message | Closed | None:

@@ -32,14 +32,15 @@ class Counter(IntEnum):
     CUT = 7
     MOVED = 8  # idle connections given away
     EXPIRED = 9  # requests answered 503 after they had been held too long
+    SOCKETS = 10  # WebSockets that are open; INFLIGHT is without them, for nobody waits behind one
 
 
 class Moment(IntEnum):
     """Positions of the monotonic seconds in a row, after the counters; 0.0 for "not"."""
 
-    DEADLINE = 10  # until when the present call must have come back
-    LEAVING = 11  # since when it takes nothing more
-    TURN = 12  # until when the event loop must have turned again
+    DEADLINE = 11  # until when the present call must have come back
+    LEAVING = 12  # since when it takes nothing more
+    TURN = 13  # until when the event loop must have turned again
 
 
 class Row:

@@ -171,8 +171,9 @@ class Crew:
         del self.hands[hand.key]
         row = self._scoreboard.row(hand.slot)
         if row.get(Counter.PID) == hand.pid:
-            row.count(Counter.CUT, row.get(Counter.INFLIGHT))
+            row.count(Counter.CUT, row.get(Counter.INFLIGHT) + row.get(Counter.SOCKETS))
             row.set(Counter.INFLIGHT, 0)
+            row.set(Counter.SOCKETS, 0)
             row.set(Counter.PID, 0)
             row.mark(Moment.DEADLINE, 0.0)
         if hand.station is None:

@@ -8,7 +8,7 @@ Law: a request under way is not idle, and neither is the start; numbers of the s
 
 from __future__ import annotations
 
-from runner.process.scoreboard import Counter, Scoreboard
+from runner.process.scoreboard import Counter, Row, Scoreboard
 
 _LOOKS = 4
 """Looks in one idle span: it ends at most a quarter late."""
@@ -35,6 +35,10 @@ class Idle:
             return False
         rows = [self._scoreboard.row(slot) for slot in range(slots)]
         answered = sum(row.get(Counter.REQUESTS) for row in rows)
-        if answered != self._seen or streams or any(row.get(Counter.INFLIGHT) for row in rows):
+        if answered != self._seen or streams or any(map(_occupied, rows)):
             self._seen, self._since = answered, now
         return now - self._since >= limit
+
+
+def _occupied(row: Row) -> bool:
+    return row.get(Counter.INFLIGHT) > 0 or row.get(Counter.SOCKETS) > 0

@@ -108,7 +108,8 @@ class Ledger:
                 state = "busy"
             report["workers"].append(
                 {"slot": worker.slot, "pid": pids.get(worker.key, 0), "generation": worker.generation, "state": state,
-                 "requests": row.get(Counter.REQUESTS), "since": round(worker.since - self._since, 1)}
+                 "requests": row.get(Counter.REQUESTS), "sockets": row.get(Counter.SOCKETS),
+                 "since": round(worker.since - self._since, 1)}
             )  # fmt: skip
         return report
 

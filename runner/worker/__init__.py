@@ -20,6 +20,7 @@
     underway     the requests under way, and which of them are streams
     farewell     WebSockets at a stop: they end one after the other
     gate         may a request go on here, now that its head is complete?
+    standing     what it is doing, on the scoreboard
     ticker       looks at the connections' deadlines
     wear         when it has done or grown enough
     signals      what kill(1) says to it

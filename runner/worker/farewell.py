@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Callable
 
 from runner.request import Served
+from runner.settings import Settings
 
 RATE = 200
 """WebSockets in a second."""
@@ -21,16 +22,16 @@ LOOK = 0.1
 
 
 class Farewell:
-    """*sockets*: those that are open; *workers* of them say farewell at the same time."""
+    """*sockets*: those that are open here; all workers say farewell at the same time."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, sockets: Callable[[], list[Served]], workers: int, within: float
+        self, loop: asyncio.AbstractEventLoop, sockets: Callable[[], list[Served]], settings: Settings
     ) -> None:
         self._loop = loop
         self._sockets = sockets
         self._left: list[Served] = []
-        self._step = workers / RATE
-        self._within = within / 2
+        self._step = settings.workers / RATE
+        self._within = settings.graceful_timeout / 2
 
     def begin(self) -> None:
         """From now on, to the end."""

@@ -99,6 +99,9 @@ class Inner:
         else:
             self._outer.handle(exchange)
 
+    def upgraded(self, exchange: Served) -> None:
+        """See Service; FastCGI carries no WebSocket."""
+
     def finished(self, exchange: Served, status: int, sent: int, whole: bool) -> None:
         """See Service."""
         self._outer.finished(exchange, status, sent, whole)

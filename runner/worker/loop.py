@@ -47,6 +47,7 @@ from runner.worker.own_pages import OwnPages
 from runner.worker.relief import Relief, Siblings, crowded
 from runner.worker.signals import Signals
 from runner.worker.slow import SlowCalls, SlowLog
+from runner.worker.standing import Standing
 from runner.worker.task import Task
 from runner.worker.ticker import Ticker
 from runner.worker.underway import Underway
@@ -100,6 +101,7 @@ class _Worker:
         self.admit = self._gate.admit
         self._access = AccessLog(settings, task.generation, self.log)
         self._pid = os.getpid()
+        self._standing = Standing(self._row)
         self._wear = Wear(settings) if settings.max_requests or settings.max_rss else None
         self._paused = self._collecting = False
 
@@ -120,7 +122,7 @@ class _Worker:
         )
         self._watchdog = self._train()
         self._slow_calls = SlowCalls(self._settings.slow, self.log)
-        marks = partial(self._note, Moment.DEADLINE), partial(self._note, Moment.TURN)
+        marks = partial(self._standing.note, Moment.DEADLINE), partial(self._standing.note, Moment.TURN)
         ears = Ears(self._watchdog, self._slow_calls, *marks, self._freed)
         self._hosting = Hosting(self._task, self.log, ears, self)
         private = self._task.private
@@ -146,13 +148,7 @@ class _Worker:
         if self._hosting.threads is not None:
             self._watch_threads(self._hosting.threads)
         self._collecting = self._check.stale()
-        row = self._row
-        row.set(Counter.PID, os.getpid())
-        row.set(Counter.GENERATION, self._task.generation)
-        row.set(Counter.INFLIGHT, 0)
-        row.mark(Moment.DEADLINE, 0.0)
-        row.mark(Moment.TURN, 0.0)
-        row.mark(Moment.LEAVING, 0.0)
+        self._standing.begin(self._task.generation)
         self._acceptor.listen()
         self._task.channel.send(messages.Ready(os.getpid()))
         if self._hosting.failed:
@@ -235,7 +231,7 @@ class _Worker:
         self.closing = self._gate.closing = last
         self.draining = True
         self._acceptor.pause()
-        self._note(Moment.LEAVING, self._loop.time())
+        self._standing.note(Moment.LEAVING, self._loop.time())
         if reason:
             self._task.channel.send(messages.Retiring(reason))
         for connection in list(self._connections):
@@ -247,8 +243,7 @@ class _Worker:
             elif not connection.closed and (unread := connection.machine.unread()) is not None:
                 self.part(connection, unread)
         if last:
-            settings = self._settings
-            Farewell(self._loop, self._underway.sockets, settings.workers, settings.graceful_timeout).begin()
+            Farewell(self._loop, self._underway.sockets, self._settings).begin()
         cancel = partial(self._hosting.cancel, background=not last)
         self._loop.call_later(self._settings.graceful_timeout * PATIENCE, cancel)
         self._ticker.hasten()
@@ -330,8 +325,12 @@ class _Worker:
         """See runner.request.Service."""
         self._underway.begin(exchange)
         self._gate.inflight += 1
-        self._note_inflight()
+        self._standing.tally(1)
         self._hosting.handle(exchange)
+
+    def upgraded(self, exchange: Served) -> None:
+        """See runner.request.Service."""
+        self._standing.tally(0, sockets=1)
 
     def finished(self, exchange: Served, status: int, sent: int, whole: bool) -> None:
         """See runner.request.Service."""
@@ -341,20 +340,10 @@ class _Worker:
         if exchange.request.body is not None:
             self._underway.end(exchange)
             self._gate.inflight -= 1
-            self._note_inflight()
+            self._standing.tally(-1, sockets=-exchange.upgraded)
         if self._access.wanted:
             self._access.write(exchange.request, status, sent, self._task.slot)
         if self._wear is not None and (reason := self._wear.spent()):
             self._loop.call_soon(self._retire, reason)
         if self.draining:
             self._loop.call_soon(self._leave_if_idle)
-
-    # What is not a count but a state belongs to the newest worker of a slot: one that leaves is silent about it.
-
-    def _note_inflight(self) -> None:
-        if self._row.get(Counter.PID) == self._pid:
-            self._row.set(Counter.INFLIGHT, self._gate.inflight)
-
-    def _note(self, moment: Moment, when: float) -> None:
-        if self._row.get(Counter.PID) == self._pid:
-            self._row.mark(moment, when)

@@ -238,6 +238,8 @@ def test_a_call_that_blocks_stalls_no_socket(project: Project, runner: Runner, t
     """WSGI beside it, in the same worker: messages go to and fro while the call is under way."""
     theatre = Theatre(project, runner, tmp_path, "app:app", "--mount", "/live=live:app")
     with theatre.open("/live") as client, Conversation(theatre.served.http) as call:
+        (worker,) = report(theatre.served)["workers"]
+        assert (worker["sockets"], worker["state"]) == (1, "ready"), "a socket keeps no call from an idle worker"
         call.request("GET", "/slow")
         until("the call has begun", Path(f"{theatre.called}.slow").exists, live=theatre.served)
         for _ in range(20):
@@ -276,6 +278,20 @@ def test_web_servers_pass_it_on(project: Project, runner: Runner, tmp_path: Path
                 assert (client.ask("version"), newer.ask("version")) == ("0", "1")
             assert theatre.served.stop() == 0
             assert code_of(client.hear()) == 1012
+
+
+@pytest.mark.stress
+def test_no_proxy_finds_the_line_idle(project: Project, runner: Runner, tmp_path: Path, sockets: Path) -> None:
+    """For more than a minute nobody says anything, through a proxy that hangs up after 28 s of that."""
+    http = sockets / "http"
+    theatre = Theatre(project, runner, tmp_path, "live:app", "--http", f"unix:{http}", "--socket-mode", "666")
+    site = nginx.Site(websockets=http, timeout="28s")
+    with nginx.nginx(http, site) as server, connect(f"ws://localhost:{server.address[1]}/") as client:
+        with pytest.raises(TimeoutError):
+            client.recv(75)
+        client.send("still here")
+        assert client.recv(10) == "still here"
+    assert "no sign of life" not in theatre.served.output
 
 
 @pytest.mark.parametrize("server", [nginx, apache])

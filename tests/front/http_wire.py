@@ -77,6 +77,10 @@ class Process:
         self.exchanges.append(exchange)
         self._application(exchange)
 
+    def upgraded(self, exchange: Exchange) -> None:
+        """Note it."""
+        self.events.append("upgraded")
+
     def finished(self, exchange: Exchange, status: int, sent: int, whole: bool) -> None:
         """Note it."""
         self.events.append(str(status))

@@ -59,6 +59,7 @@ class FakeService:
         self.answer = answer
         self.requests: list[Request] = []
         self.exchanges: list[Exchange] = []
+        self.sockets: list[Exchange] = []
         self.outcomes: list[Outcome] = []
         self.away: list[Away] = []
         self.move: Callable[[socket.socket], None] = lambda sock: None
@@ -80,6 +81,10 @@ class FakeService:
         """See runner.request.Service."""
         self.exchanges.append(exchange)
         self.answer(exchange)
+
+    def upgraded(self, exchange: Exchange) -> None:
+        """See runner.request.Service."""
+        self.sockets.append(exchange)
 
     def finished(self, exchange: Exchange, status: int, sent: int, whole: bool) -> None:
         """See runner.request.Service."""

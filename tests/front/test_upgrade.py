@@ -42,7 +42,7 @@ def test_an_accepted_one_takes_the_connection() -> None:
         assert talk.open(frame(TEXT, b"ahead")).startswith("HTTP/1.1 101 ")
         assert talk.hear() == [Heard(TEXT, b"ahead")]
         assert (talk.exchange.upgraded, talk.exchange.committed, talk.exchange.gone) == (True, True, False)
-        assert talk.service.outcomes == []
+        assert (talk.service.sockets, talk.service.outcomes) == ([talk.exchange], [])
         talk.send(close(1000))
         assert talk.end() == 1000
         assert talk.service.outcomes == [Outcome(101, 7 + 4, True)]

@@ -142,10 +142,11 @@ def test_what_a_dead_worker_was_doing_is_counted_as_cut(desk: Desk) -> None:
     row = desk.board.row(0)
     row.set(Counter.PID, hand.pid)
     row.set(Counter.INFLIGHT, 2)
+    row.set(Counter.SOCKETS, 3)
     os.kill(hand.pid, signal.SIGKILL)
     until("it is missed", lambda: desk.look() and desk.gone == [hand])
     assert desk.crew.discharge(hand) == -signal.SIGKILL
-    assert (row.get(Counter.CUT), row.get(Counter.INFLIGHT)) == (2, 0)
+    assert (row.get(Counter.CUT), row.get(Counter.INFLIGHT), row.get(Counter.SOCKETS)) == (5, 0, 0)
 
 
 def test_a_fork_in_a_generation_that_is_gone_fails_at_once(desk: Desk) -> None:

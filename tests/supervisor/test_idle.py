@@ -1,5 +1,7 @@
 """`--idle-exit`: what counts as idle."""
 
+import pytest
+
 from runner.process.scoreboard import Counter, Scoreboard
 from runner.supervisor.idle import Idle
 
@@ -19,13 +21,14 @@ def test_a_request_begins_the_span_anew() -> None:
     assert [idle.over(10.0, 2, now) for now in (118.9, 119.0)] == [False, True]
 
 
-def test_a_request_under_way_is_not_idle() -> None:
-    """However long it takes: the span begins when it is over."""
+@pytest.mark.parametrize("counter", [Counter.INFLIGHT, Counter.SOCKETS])
+def test_a_request_under_way_is_not_idle(counter: Counter) -> None:
+    """However long it takes, and so is an open WebSocket: the span begins when it is over."""
     board = Scoreboard()
     idle = Idle(board, now=100.0)
-    board.row(0).set(Counter.INFLIGHT, 1)
+    board.row(0).set(counter, 1)
     assert not idle.over(10.0, 2, 500.0)
-    board.row(0).set(Counter.INFLIGHT, 0)
+    board.row(0).set(counter, 0)
     assert [idle.over(10.0, 2, now) for now in (509.9, 510.0)] == [False, True]
 
 

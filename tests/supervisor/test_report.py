@@ -129,3 +129,14 @@ def test_each_worker_has_a_row(board: Scoreboard) -> None:
     assert (first["slot"], first["pid"], first["generation"]) == (0, 1001, 1)
     assert (first["state"], first["requests"]) == ("ready", 0)
     assert (second["state"], second["requests"]) == ("busy", 5)
+    assert "sockets" not in render(report(play, board))
+
+
+def test_open_sockets_have_a_column(board: Scoreboard) -> None:
+    """A worker that has nothing else is ready."""
+    play = Play()
+    play.live()
+    board.row(1).set(Counter.SOCKETS, 3)
+    seen = report(play, board)
+    assert [(each["state"], each["sockets"]) for each in seen["workers"]] == [("ready", 0), ("ready", 3)]
+    assert "  requests  sockets  " in render(seen)

@@ -81,6 +81,7 @@ class Site:
     password: bool = False              # auth_basic, and REMOTE_USER from it
     protocol: Literal["fastcgi", "http"] = "fastcgi"   # http: proxy_pass, and only the fields about connections count
     websockets: Path | None = None      # the HTTP socket that requests for WebSockets go to
+    timeout: str = "60s"                # proxy_read_timeout, proxy_send_timeout: the longest silence
     extra: str = ""                     # more directives for the location
 
 
@@ -113,6 +114,8 @@ http {{
     access_log off;
 {temporary}
     client_max_body_size 64m;
+    proxy_read_timeout {site.timeout};
+    proxy_send_timeout {site.timeout};
     map $http_host $port_of_host {{ "~(?<port>:[0-9]+)$" $port; default ""; }}
     upstream application {{ {servers} {f"keepalive {IDLE};" if site.keep_connections else ""} }}
     server {{

@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from runner.request import Served
+from runner.settings import resolve
 from runner.worker.farewell import Farewell
 
 
@@ -16,7 +17,9 @@ class Hall:
     def __init__(self, count: int, *, workers: int, within: float) -> None:
         self.open = [f"socket {number}" for number in range(count)]
         self.times: list[float] = []
-        self.farewell = Farewell(asyncio.get_running_loop(), self.sockets, workers, within)
+        flags = {"target": "app", "workers": workers, "graceful_timeout": f"{within * 1000:.0f}ms"}
+        settings = resolve(flags, {}, "/").settings
+        self.farewell = Farewell(asyncio.get_running_loop(), self.sockets, settings)
 
     def sockets(self) -> list[Served]:
         """Those that are open."""
