@@ -9,7 +9,7 @@ from typing import Protocol
 
 
 class Machine(Protocol):
-    """What speaks over a connection: the FastCGI or the HTTP front."""
+    """What speaks over a connection: the FastCGI or the HTTP front, or a WebSocket after it."""
 
     def received(self, data: bytes) -> None:
         """Bytes arrived."""

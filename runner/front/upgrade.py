@@ -77,7 +77,7 @@ class UpgradeExchange(HTTPExchange):
 
     def accept(self, subprotocol: str | None, headers: list[tuple[str, str]]) -> None:
         """See runner.request.WebSocket."""
-        if self.gone or self.connection.closed:
+        if self.gone or self.shut or self.connection.closed:
             raise ClientGone("the client left before its WebSocket was accepted")
         assert self._handshake is not None
         head = self._handshake.complete(subprotocol, serialize_headers([*headers, *self.service.marks]))

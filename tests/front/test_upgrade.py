@@ -151,8 +151,8 @@ def test_a_client_that_leaves_first_is_not_accepted(shut: bool) -> None:
             talk.until(lambda: websocket.shut)
         else:
             talk.connection.abort()
-            with pytest.raises(ClientGone):
-                websocket.accept(None, [])
+        with pytest.raises(ClientGone):
+            websocket.accept(None, [])
         assert websocket.take() == Closed(1006, "")
         websocket.fail()
         assert [outcome.whole for outcome in talk.service.outcomes] == [False]
