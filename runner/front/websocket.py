@@ -64,7 +64,7 @@ class Socket:
         self._protocol = protocol
         self._stir = stir
         self._inbox: deque[Message] = deque()
-        self._weight = 0  # bytes in it
+        self._weight = 0  # bytes or characters in it
         self._parts: list[str] | list[bytes] = []  # of the message that is arriving
         self._decoder: IncrementalDecoder | None = None
         self._fragments = 0
