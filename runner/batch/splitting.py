@@ -15,6 +15,7 @@ split.
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from typing import Any, Final, NamedTuple
 
 from runner.batch.objects import INVALID_REQUEST, PARSE_ERROR, failure, success
@@ -103,11 +104,21 @@ class Split(NamedTuple):
 
 def split(body: bytes, *, max_items: int = 100, allow_single: bool = True) -> Split | bytes:
     """What *body* is made of, or the error object that is its answer. Past *max_items* nothing more is read."""
+    steps = begin(body, max_items=max_items, allow_single=allow_single)
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+
+
+def begin(body: bytes, *, max_items: int, allow_single: bool) -> Generator[None, None, Split | bytes]:
+    """`split` for who cannot stay away for so long: yields after each item."""
     try:
         text = read(body)
         start = skip(text, 0)
         if text[start : start + 1] == "[":
-            return _array(text, start, max_items)
+            return (yield from _array(text, start, max_items))
         value, end = scan(text, start)
     except ValueError:
         return NOT_JSON
@@ -127,13 +138,14 @@ def single(body: bytes) -> Item:
     return _item(value, text[start:end].encode())
 
 
-def _array(text: str, start: int, most: int) -> Split | bytes:
+def _array(text: str, start: int, most: int) -> Generator[None, None, Split | bytes]:
     """Raises ValueError."""
     items: list[Item] = []
-    for value, begin, end in elements(text, start):
+    for value, first, end in elements(text, start):
         if len(items) == most:
             return failure(INVALID_REQUEST, data={"reason": f"more than {most} items"})
-        items.append(_item(value, text[begin:end].encode()))
+        items.append(_item(value, text[first:end].encode()))
+        yield
     return Split(items, is_batch=True) if items else INVALID
 
 

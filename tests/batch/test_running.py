@@ -298,6 +298,25 @@ def test_others_have_their_turns_while_a_large_batch_runs(waits: bool) -> None:
     assert turns >= MANY
 
 
+def test_others_have_their_turns_while_a_large_batch_is_split() -> None:
+    """None of these items is run, so that is all that takes time."""
+    turns = 0
+
+    async def another() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def play() -> None:
+        other = asyncio.create_task(another())
+        await run(JSONRPCBatch("/rpc", max_items=50_000), array(*[b"{}"] * 50_000), request(), Endpoint())
+        other.cancel()
+
+    asyncio.run(play())
+    assert turns > 10
+
+
 def test_a_large_batch_is_run_in_one_pass() -> None:
     """What is quadratic would take minutes."""
     many = 20_000
