@@ -11,6 +11,7 @@ request, and not the process. Start at Call.run. ASGI 3.0.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import copy_context
 from typing import Any, ParamSpec
@@ -59,7 +60,7 @@ class Callee:
         self.calls: set[Call] = set()
 
 
-class Call:
+class Call(ABC):
     """*over*: the answer is complete, or will never be, and the call is background work; *late*: its time is over."""
 
     __slots__ = ("_callee", "_exchange", "_grace", "_left", "_room", "_short", "_told", "late", "over", "task")
@@ -102,23 +103,24 @@ class Call:
 
     # ---- what differs ---------------------------------------------------------------------------------------
 
+    @abstractmethod
     async def receive(self) -> Event:
         """What the application calls for the next event."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def send(self, event: Event) -> None:
         """What it calls with an event of its own."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _scope(self) -> Scope:
-        raise NotImplementedError
+        """What it is called with first."""
 
-    def _begin(self) -> None:
+    def _begin(self) -> None:  # noqa: B027 - a WebSocket has nothing to do then
         """The last moment before the call."""
 
+    @abstractmethod
     async def _complete(self) -> None:
         """The application has returned without a last word, and the client is there."""
-        raise NotImplementedError
 
     # ---- what they share ------------------------------------------------------------------------------------
 
