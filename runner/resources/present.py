@@ -162,12 +162,11 @@ class RequestScopes:
         for made in list(self._open.values()):
             made.look(now)
 
-    def retire(self) -> None:
-        """This worker answers no more requests: what was kept for them is closed, and so is what still comes back."""
-        _close(self._emptied())
-
     async def aretire(self) -> None:
-        """`retire` where coroutines can be awaited; what requests that have ended still close is waited for."""
+        """This worker answers no more requests: what was kept for them is closed, and so is what still comes back.
+
+        What requests that have ended still close is waited for.
+        """
         for made in list(self._open.values()):
             if made.ending is not None:
                 await made.aclose()

@@ -1,5 +1,6 @@
 """The scope of the present request, and of scripts."""
 
+import asyncio
 import contextvars
 import threading
 import time
@@ -134,7 +135,7 @@ def test_what_is_kept_is_closed_when_the_worker_retires(closed: list[Any]) -> No
     assert closed == []
     late = desk.begin(FakeExchange())
     assert late.run(resources.open, "kept") is kept
-    desk.guard.retire()
+    asyncio.run(desk.guard.aretire())
     assert closed == [idle]
     desk.end(late)
     assert closed == [idle, kept]
