@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Project, Runner
+from tests.end_to_end.edited import Edited
 from tests.support import nginx
 from tests.support.client import Conversation, Truncated, fetch
 from tests.support.places import Address
-from tests.support.project import edit
 from tests.support.runner_process import Served
 from tests.support.trouble import report, until
 
@@ -104,7 +104,7 @@ class Stream(Conversation):
         assert b"over" in self.data, "a part was taken for the whole"
 
 
-class Theatre:
+class Theatre(Edited):
     """A run with one worker, and who edits its code."""
 
     def __init__(self, project: Project, runner: Runner, kind: str, tmp_path: Path, *options: str) -> None:
@@ -115,16 +115,6 @@ class Theatre:
             self.place, *command, "--workers", "1", "--graceful-timeout", f"{GRACE}s", *options,
             env={"GATE": str(self.gate)},
         )  # fmt: skip
-
-    def edit(self, value: int) -> None:
-        """Save; new requests get the new code while all streams go on."""
-        edit(self.place / "module.py", f"VALUE = {value}\n")
-        until("the newer code answers", lambda: fetch(self.served.http).text == str(value), live=self.served)
-
-    def finishing(self) -> dict[int, tuple[int, int]]:
-        """Workers and streams of each older generation, as `runner status` lists them."""
-        listed = report(self.served)["finishing"]
-        return {each["generation"]: (each["workers"], each["streams"]) for each in listed}
 
     def until_over_time(self) -> None:
         """Until everybody who leaves does so for longer than --graceful-timeout, and by far."""

@@ -12,6 +12,7 @@ from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
 from tests.conftest import Project, Runner
+from tests.end_to_end.edited import Edited
 from tests.support import apache, nginx
 from tests.support.client import Conversation, fetch
 from tests.support.frames import BINARY, TEXT, Heard, close, code_of, frame
@@ -61,7 +62,7 @@ GRACE = 1.0
 """Seconds of --graceful-timeout."""
 
 
-class Theatre:
+class Theatre(Edited):
     """A run, whose *command* is the target and what follows it, and who edits its code; *called*: see LIVE."""
 
     def __init__(self, project: Project, runner: Runner, tmp_path: Path, *command: str) -> None:
@@ -75,16 +76,6 @@ class Theatre:
     def open(self, target: str = "/") -> WebSocket:
         """One straight to the runner."""
         return WebSocket(self.served.http, target)
-
-    def edit(self, value: int) -> None:
-        """Save; new requests get the new code while all sockets stay open."""
-        edit(self.place / "module.py", f"VALUE = {value}\n")
-        until("the newer code answers", lambda: fetch(self.served.http).text == str(value), live=self.served)
-
-    def finishing(self) -> dict[int, tuple[int, int]]:
-        """Workers and streams of each older generation, as `runner status` lists them."""
-        listed = report(self.served)["finishing"]
-        return {each["generation"]: (each["workers"], each["streams"]) for each in listed}
 
     def check_nobody_was_killed(self) -> None:
         """Nor has anybody crashed."""
