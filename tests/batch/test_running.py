@@ -270,11 +270,28 @@ def test_the_durations_are_those_of_the_items() -> None:
     assert endpoint.done.seconds >= 0.02
 
 
+def turns_beside(batch: JSONRPCBatch, body: bytes, endpoint: Endpoint) -> int:
+    """How many turns of the loop another task has while *batch* runs."""
+    turns = 0
+
+    async def another() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def play() -> None:
+        other = asyncio.create_task(another())
+        await run(batch, body, request(), endpoint)
+        other.cancel()
+
+    asyncio.run(play())
+    return turns
+
+
 @pytest.mark.parametrize("waits", [False, True])
 def test_others_have_their_turns_while_a_large_batch_runs(waits: bool) -> None:
     """Also if no item waits for anything: here each takes longer than a slice."""
-    turns = 0
-
     def work(sub: SubRequest) -> Outcome:
         time.sleep(2 * SLICE)
         return echo(sub)
@@ -282,39 +299,13 @@ def test_others_have_their_turns_while_a_large_batch_runs(waits: bool) -> None:
     async def work_later(sub: SubRequest) -> Outcome:
         return work(sub)
 
-    async def another() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    async def play() -> None:
-        other = asyncio.create_task(another())
-        body = array(*[call(id) for id in range(1, MANY + 1)])
-        await run(JSONRPCBatch("/rpc", concurrency=1), body, request(), Endpoint(work_later if waits else work))
-        other.cancel()
-
-    asyncio.run(play())
-    assert turns >= MANY
+    body = array(*[call(id) for id in range(1, MANY + 1)])
+    assert turns_beside(JSONRPCBatch("/rpc", concurrency=1), body, Endpoint(work_later if waits else work)) >= MANY
 
 
 def test_others_have_their_turns_while_a_large_batch_is_split() -> None:
     """None of these items is run, so that is all that takes time."""
-    turns = 0
-
-    async def another() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    async def play() -> None:
-        other = asyncio.create_task(another())
-        await run(JSONRPCBatch("/rpc", max_items=50_000), array(*[b"{}"] * 50_000), request(), Endpoint())
-        other.cancel()
-
-    asyncio.run(play())
-    assert turns > 10
+    assert turns_beside(JSONRPCBatch("/rpc", max_items=50_000), array(*[b"{}"] * 50_000), Endpoint()) > 10
 
 
 def test_a_large_batch_is_run_in_one_pass() -> None:
