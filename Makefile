@@ -86,4 +86,5 @@ web-servers:
 	command -v apache2 >/dev/null || missing+=(apache2-bin)
 	command -v cgi-fcgi >/dev/null || missing+=(libfcgi-bin)
 	command -v chromium chromium-browser google-chrome >/dev/null || missing+=(chromium)
+	command -v redis-server >/dev/null || missing+=(redis-server)
 	[ $${#missing[@]} = 0 ] || .ci/debian-packages "$${missing[@]}"

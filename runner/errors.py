@@ -8,11 +8,15 @@
     │   └── LocalProtocolError   the application did (PEP 3333, ASGI); the answer is a 500
     ├── ClientGone               the request ended before it was whole; what `wsgi.input` raises
     ├── NoRequest                asked about the present request where there is none
-    └── ResourceError            of runner.resources, all of them the application's to handle
-        ├── ResourcesClosed      opened after the end of the request, or of its client
-        ├── UnknownResource      no such name, or not open here
-        ├── PoolFull             as many as allowed are in use in this worker
-        └── TooManyOpen          as many as allowed are open in this request
+    ├── ResourceError            of runner.resources, all of them the application's to handle
+    │   ├── ResourcesClosed      opened after the end of the request, or of its client
+    │   ├── UnknownResource      no such name, or not open here
+    │   ├── PoolFull             as many as allowed are in use in this worker
+    │   └── TooManyOpen          as many as allowed are open in this request
+    └── ChannelError             of runner.channels, all of them the application's to handle
+        ├── BadChannel           no channel can be called so
+        ├── BadMessage           no message, or no position, can look like that
+        └── ChannelsUnavailable  there is no store here, or it does not answer
 
 Law: a message says what happened, then what to do about it. Nothing here imports anything.
 """
@@ -87,3 +91,19 @@ class PoolFull(ResourceError):
 
 class TooManyOpen(ResourceError):
     """A request has more open than `--max-open` allows."""
+
+
+class ChannelError(RunnerError):
+    """Base of what runner.channels raises."""
+
+
+class BadChannel(ChannelError, ValueError):
+    """No channel can be called so."""
+
+
+class BadMessage(ChannelError, ValueError):
+    """Not what a message, or a position, can be."""
+
+
+class ChannelsUnavailable(ChannelError, ConnectionError):
+    """There is no store here, or it did not answer in time; what was being published may or may not be kept."""

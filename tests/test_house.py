@@ -39,6 +39,7 @@ FLOORS: dict[str, set[str]] = {
     "wire": {"errors"},
     "resources": {"request", "values", "log", "errors"},
     "batch": {"request", "errors"},
+    "channels": {"errors"},
     "request": {"log", "errors"},
     "streaming": {"errors"},
     "settings": {"addresses", "values", "errors"},

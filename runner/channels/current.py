@@ -1,0 +1,111 @@
+"""The channels of this process: which store it has, and the reader of the loop that somebody runs on.
+
+The process is told once (`furnish`), before the application is imported: by `--channels`, and for the store in memory
+by the descriptor through which it is reached. A script that the runner has not started is told by the environment,
+RUNNER_CHANNELS=redis://….
+
+Laws: nothing is opened before somebody asks, and nothing that was opened before a fork is used after it. Start at
+reader.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+from runner.channels.message import Message
+from runner.channels.reader import Reader
+from runner.channels.store import Store, SyncStore
+from runner.errors import ChannelsUnavailable
+
+
+class Place(NamedTuple):
+    """*url*: what `--channels` says; *door*: the descriptor of the memory store's socket, -1 for none."""
+
+    url: str
+    door: int
+
+
+class _Local(threading.local):
+    store: SyncStore | None = None
+
+
+_place: Place | None = None
+_readers: WeakKeyDictionary[asyncio.AbstractEventLoop, Reader] = WeakKeyDictionary()
+_local = _Local()
+
+
+def furnish(url: str, door: int) -> None:
+    """From now on this process, and those it forks, have that store."""
+    global _place
+    _place = Place(url, door)
+
+
+def place() -> Place:
+    """Where the store is. Raises ChannelsUnavailable."""
+    if _place is not None:
+        return _place
+    if url := os.environ.get("RUNNER_CHANNELS"):
+        return Place(url, -1)
+    raise ChannelsUnavailable(
+        "there are no channels in this process; start the application by `runner serve`, or, for a script beside it, "
+        "let both use RUNNER_CHANNELS=redis://…"
+    )
+
+
+def reader() -> Reader:
+    """That of the running loop. Raises RuntimeError where none runs."""
+    loop = asyncio.get_running_loop()
+    found = _readers.get(loop)
+    if found is None:
+        found = _readers[loop] = Reader(_open_store)
+    return found
+
+
+def sync_store() -> SyncStore:
+    """That of this thread. Raises ChannelsUnavailable."""
+    if _local.store is None:
+        _local.store = _open_sync_store()
+    return _local.store
+
+
+async def close() -> None:
+    """The running loop is about to end."""
+    found = _readers.pop(asyncio.get_running_loop(), None)
+    if found is not None:
+        await found.close()
+
+
+def _open_store(hear: Callable[[Message], None], lose: Callable[[str], None]) -> Store:
+    where = place()
+    if where.url.startswith("memory:"):
+        from runner.channels.memory.store import MemoryStore
+
+        return MemoryStore(where.door, hear, lose)
+    from runner.channels.redis.store import RedisStore
+
+    return RedisStore(where.url, hear, lose)
+
+
+def _open_sync_store() -> SyncStore:
+    where = place()
+    if where.url.startswith("memory:"):
+        from runner.channels.memory.sync_store import MemorySyncStore
+
+        return MemorySyncStore(where.door)
+    from runner.channels.redis.sync_store import RedisSyncStore
+
+    return RedisSyncStore(where.url)
+
+
+def _forget() -> None:
+    """In a forked process. Connections are the parent's: not closed, for that would be said for both."""
+    _readers.clear()
+    _local.__dict__.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
