@@ -3,7 +3,8 @@
 #     make serve      the example application on http://127.0.0.1:8000; edit app_example/app.py and reload the page
 #     make test       linter, types and all tests, behind a real nginx and a real Apache
 #
-# and two for a longer look: `make stress` (race loops, minutes) and `make bench` (figures). `make clean` forgets it all.
+# and three for a longer look: `make stress` (race loops, minutes), `make bench` (figures), `make autobahn` (WebSockets).
+# `make clean` forgets it all.
 # Which interpreter: `make PYTHON=/usr/bin/python3.12 test`. More options for the example: `make serve ARGS='--debug'`.
 
 SHELL := /bin/bash
@@ -19,7 +20,7 @@ PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.1
 # What decides how the installation looks; the sources themselves are read in place.
 INSTALLED := setup.cfg setup.py pyproject.toml runner/wire/_parameters.c
 
-.PHONY: serve test stress bench clean compiler web-servers
+.PHONY: serve test stress autobahn bench clean compiler web-servers
 
 serve: $(VENV)/serve.stamp
 	cd app_example && exec ../$(VENV)/bin/runner serve app:main --mount /jsonrpc/batch=app:batch $(ARGS)
@@ -31,6 +32,10 @@ test: $(VENV)/test.stamp web-servers
 
 stress: $(VENV)/test.stamp web-servers
 	$(VENV)/bin/python -m pytest -m stress $(ARGS)
+
+# WSTEST=/path/to/wstest is the Autobahn test suite's client, which only Python 2.7 can run; CASES="9.* 12.1.1" chooses.
+autobahn: $(VENV)/test.stamp
+	WSTEST='$(WSTEST)' $(if $(CASES),CASES='$(CASES)') $(VENV)/bin/python -m tests.autobahn
 
 # LUA_BATCH_DIR=… is where lua-resty-jsonrpc-batch is (its lib/), for `bench ARGS=batch`; without it that is left out.
 # uWSGI is Debian's, built for Debian's Python; `make PYTHON=/usr/bin/python3 clean bench` compares on the same interpreter.

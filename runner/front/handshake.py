@@ -17,12 +17,11 @@ from collections.abc import Callable
 from websockets.datastructures import Headers
 from websockets.extensions.permessage_deflate import enable_server_permessage_deflate
 from websockets.http11 import Request, Response
-from websockets.server import ServerProtocol
 
 from runner.errors import LocalProtocolError
 from runner.front.connection import Connection
 from runner.front.origin import Origins
-from runner.front.websocket import MAX_MESSAGE, Socket
+from runner.front.websocket import MAX_MESSAGE, Protocol, Socket
 from runner.request import Answer
 from runner.wire.headers import Block
 
@@ -53,7 +52,7 @@ def shake(variables: dict[str, str], origins: Origins) -> Handshake | Answer:
     asked = {name: variables[variable] for variable, name in _ASKED.items() if variable in variables}
     if strange := next((name for name, value in asked.items() if not value.isascii()), None):
         return _refuse(400, f"{strange} has letters that it cannot have")
-    protocol = ServerProtocol(extensions=_DEFLATE, max_size=MAX_MESSAGE, logger=_SILENT)
+    protocol = Protocol(extensions=_DEFLATE, max_size=MAX_MESSAGE, logger=_SILENT)
     protocol.receive_data(Request("/", Headers(asked)).serialize())  # its parser goes on from there
     request = next(iter(protocol.events_received()), None)
     response = protocol.accept(request) if isinstance(request, Request) else protocol.reject(400, "")
@@ -67,7 +66,7 @@ class Handshake:
 
     __slots__ = ("_protocol", "_response", "subprotocols")
 
-    def __init__(self, protocol: ServerProtocol, response: Response, offered: str) -> None:
+    def __init__(self, protocol: Protocol, response: Response, offered: str) -> None:
         self._protocol = protocol
         self._response = response
         self.subprotocols = [each.strip() for each in offered.split(",") if each.strip()]

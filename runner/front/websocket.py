@@ -46,6 +46,24 @@ _random = random.SystemRandom()
 _INVALID, _TOO_BIG, _VANISHED = 1007, 1009, 1006
 
 
+_ABANDONED = Frame(Opcode.CONT, b"", fin=True)
+"""In place of the rest of a message that never comes."""
+
+
+class Protocol(ServerProtocol):
+    """The library's, but for a peer that closes between two fragments of a message: it may (RFC 6455 section 5.4)."""
+
+    _within = False  # a message has begun and not ended
+
+    def recv_frame(self, frame: Frame) -> None:
+        """See ServerProtocol."""
+        if frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+            self._within = not frame.fin
+        elif frame.opcode is Opcode.CLOSE and self._within:
+            super().recv_frame(_ABANDONED)
+        super().recv_frame(frame)
+
+
 class Socket:
     """*protocol* has agreed to the request; *stir* is called when a message has come or there is room, and at the end.
 
@@ -181,6 +199,8 @@ class Socket:
             self._parts, self._fragments = [], 0
         elif frame.opcode is not Opcode.CONT:
             return  # the protocol has answered it
+        if frame is _ABANDONED:
+            return
         self._fragments += 1
         if self._fragments > MAX_FRAGMENTS:
             self._refuse(_TOO_BIG, f"more than {MAX_FRAGMENTS} fragments")

@@ -1,0 +1,1 @@
+"""runner.channels: each module has its tests in a file of its name."""

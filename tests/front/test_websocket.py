@@ -90,7 +90,7 @@ BAD: dict[str, tuple[bytes, int]] = {
     "6.4 invalid at once, though the message goes on": (frame(TEXT, b"\xf4\x90\x80", fin=False), 1007),
     "7.1 close": (close(1000), 1000),
     "7.1.3 ping behind close": (close(1000) + frame(PING, b"p"), 1000),
-    "7.1.5 close inside a message": (frame(TEXT, b"1", fin=False) + close(1000), 1002),
+    "7.1.5 close inside a message": (frame(TEXT, b"1", fin=False) + close(1000) + frame(CONT, b"2"), 1000),
     "7.3.1 close without a code": (frame(CLOSE), 1005),
     "7.3.2 close of a byte": (frame(CLOSE, b"a"), 1002),
     "7.3.5 reason of 123": (close(1000, b"*" * 123), 1000),
