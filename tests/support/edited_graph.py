@@ -73,6 +73,11 @@ class Graph:
         ]  # fmt: skip
         return self._dice.choice(ways)()
 
+    def heal(self) -> None:
+        """Save an app.py that imports nothing of what may fail, different each time."""
+        self._edits += 1
+        self._write("app.py", APP.format(foreign=FOREIGN, imports=[]) + f"# edit {self._edits}\n")
+
     # ---- ways ---------------------------------------------------------------------------------------------------
 
     def _rewrite(self) -> str:
