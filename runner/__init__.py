@@ -1,7 +1,7 @@
 """The map of the house. Imports nothing, because it runs in every process.
 
     cli          what a person types -> one call
-    settings     every knob, written once (values, addresses: how people write them)
+    settings     every knob, written once (values, addresses, channels_url: how people write them)
     status       what a run is doing, as text
     errors       every error, and what it means
     version      which runner this is
@@ -18,6 +18,7 @@
     front/       faces the web server: FastCGI, HTTP
     host/        faces the application: WSGI, ASGI
     resources/   what a request opens is closed with it
+    channels/    what one publishes reaches all who listen, on every machine
     batch/       one JSON-RPC batch in, many requests out, one answer back
     wire/        bytes <-> events: no socket, no clock, no thread
 

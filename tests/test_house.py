@@ -39,11 +39,12 @@ FLOORS: dict[str, set[str]] = {
     "wire": {"errors"},
     "resources": {"request", "values", "log", "errors"},
     "batch": {"request", "errors"},
-    "channels": {"errors"},
+    "channels": {"channels_url", "errors"},
     "request": {"log", "errors"},
     "streaming": {"errors"},
-    "settings": {"addresses", "values", "errors"},
+    "settings": {"addresses", "channels_url", "values", "errors"},
     "addresses": {"errors"},
+    "channels_url": {"values", "errors"},
     "values": {"errors"},
     "status": set(),
     "version": set(),
@@ -52,7 +53,9 @@ FLOORS: dict[str, set[str]] = {
 }
 """Which part may import which other part; its own folder is always allowed."""
 
-SUPERVISOR_KNOWS = {"addresses", "errors", "log", "settings", "values", "version", "supervisor", "process"}
+SUPERVISOR_KNOWS = {
+    "addresses", "channels_url", "errors", "log", "settings", "values", "version", "supervisor", "process",
+}
 """The parts of the runner that the supervisor's process may ever load."""
 
 
@@ -118,6 +121,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 @pytest.mark.parametrize("path", [p for p in CODE if p.parent.name == "wire"] + [
     *(PACKAGE / "supervisor" / f"{name}.py" for name in ("roster", "book", "life", "leaving", "orders", "transit")),
     PACKAGE / "front" / "variables.py", PACKAGE / "front" / "on_change.py", PACKAGE / "status.py",
+    PACKAGE / "channels_url.py",
     *(PACKAGE / "batch" / f"{name}.py" for name in ("scanning", "splitting", "objects", "answers", "options")),
 ], ids=name_of)  # fmt: skip
 def test_pure_modules_touch_no_world(path: Path) -> None:
