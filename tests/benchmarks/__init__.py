@@ -6,9 +6,11 @@
     edits       what clients notice while the code is edited under them, and how soon an edit is there
     sqlite      what an application pays for being watched that writes beside its code at every request
     batch       JSON-RPC batches: how parallel, how fast beside a gateway in nginx's Lua, what others notice
+    channels    one message to a thousand subscribers; a thousand clients who come back
     waiting     how long fast requests wait behind slow ones while a worker is idle
 
     sample      the application they all serve       peers     how each server is started
     front       the nginx before all of them         load      wrk, in interleaved rounds
+    ears        a thousand WebSockets that listen
     report      Markdown tables, and the machine they are true for
 """
