@@ -30,7 +30,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from runner.channels import current
+import runner.channels.current as current
 from runner.channels.message import (
     OLDEST,
     Message,
@@ -39,6 +39,7 @@ from runner.channels.message import (
     Reason,
     Resync,
     check_channel,
+    check_id,
     parse_position,
     serialize,
 )
@@ -63,13 +64,12 @@ async def publish(channel: str, message: Any, *, id: str | None = None) -> Posit
     has it. Raises BadChannel, BadMessage; ChannelsUnavailable if the store does not answer within store.PATIENCE
     seconds: it may have it or not, so publish it again with the same *id*.
     """
-    return await current.reader().publish(check_channel(channel), serialize(message), id)
+    return await current.reader().publish(check_channel(channel), serialize(message), _name(id))
 
 
 def publish_sync(channel: str, message: Any, *, id: str | None = None) -> Position:
     """`publish` for whoever may block."""
-    text = serialize(message)
-    return current.sync_store().publish(check_channel(channel), text, id or secrets.token_hex(16))
+    return current.sync_store().publish(check_channel(channel), serialize(message), _name(id))
 
 
 async def position(channel: str) -> Position:
@@ -107,10 +107,11 @@ def subscribe_sync(
     channel: str, after: Position | str | None = None, *, timeout: float | None = None
 ) -> Iterator[Message | Resync]:
     """`subscribe` for whoever may block; ends when nothing has come for *timeout* seconds (None: never)."""
-    store, pause = current.sync_store(), Pause()
-    where, since = _parse(after), time.monotonic()
     check_channel(channel)
+    where, since, pause = _parse(after), time.monotonic(), Pause()
     while True:
+        # Each time anew: who asks for the next one may be another thread, or a forked process.
+        store = current.sync_store()
         found: Page | None = None
         try:
             found = store.read(channel, where, PAGE)
@@ -128,6 +129,10 @@ def subscribe_sync(
                 since = time.monotonic()
         if timeout is not None and time.monotonic() >= since + timeout:
             return
+
+
+def _name(id: str | None) -> str:
+    return secrets.token_hex(16) if id is None else check_id(id)
 
 
 def _parse(after: Position | str | None) -> Position | None:

@@ -29,7 +29,8 @@ MAX_TEXT = 1 << 20
 MAX_ID = 100
 """Characters of the name that a publisher gives a message."""
 
-_NAME = re.compile(rf"[^\s\x00-\x1f\x7f]{{1,{MAX_NAME}}}")
+_NAME = re.compile(rf"[^\s\x00-\x1f\x7f\ud800-\udfff]{{1,{MAX_NAME}}}")
+_ID = re.compile(rf"[^\x00-\x1f\x7f\ud800-\udfff]{{1,{MAX_ID}}}")
 _POSITION = re.compile(r"([0-9a-z]{1,32})\.(0|[1-9][0-9]{0,17})\.(0|[1-9][0-9]{0,17})", re.ASCII)
 
 
@@ -111,6 +112,13 @@ def check_channel(name: object) -> str:
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
         raise BadChannel(f"not a channel's name: {str(name)[:60]!r}; give 1 to {MAX_NAME} characters without spaces")
     return name
+
+
+def check_id(id: object) -> str:
+    """*id* if a message can be called so. Raises BadMessage."""
+    if not isinstance(id, str) or _ID.fullmatch(id) is None:
+        raise BadMessage(f"not a name for a message: {str(id)[:60]!r}; give 1 to {MAX_ID} characters")
+    return id
 
 
 def serialize(data: object) -> str:

@@ -25,7 +25,7 @@ from runner.errors import ChannelsUnavailable
 PAGE = 100
 """Messages that a listener takes at once."""
 KEPT, KEPT_WEIGHT = 256, 1 << 20
-"""Messages of a channel, and their characters, that a process has at hand."""
+"""Messages of a channel, and their bytes, that a process has at hand."""
 
 Opener = Callable[[Callable[[Message], None], Callable[[str], None]], Store]
 
@@ -85,8 +85,12 @@ class Reader:
         return (await self.store.read(channel, None, 0)).position
 
     async def join(self, channel: str, after: Position | None, stir: Callable[[], None]) -> Cursor:
-        """Listen from *after* on, None: from now on. *stir*: there may be something to take (Cursor.take)."""
-        after = after if after is not None else (await self._patiently(channel, None)).position
+        """Listen from *after* on, None: from now on. *stir*: there may be something to take (Cursor.take).
+
+        Raises ChannelsUnavailable where there is no store at all; one that does not answer is waited for.
+        """
+        store = self.store
+        after = after if after is not None else (await self._patiently(store, channel, None)).position
         feed = self._feeds.get(channel)
         if feed is None:
             feed = self._feeds[channel] = Feed(channel)
@@ -113,7 +117,7 @@ class Reader:
 
     async def read(self, channel: str, after: Position) -> Page:
         """Of the store, however long it takes."""
-        return await self._patiently(channel, after)
+        return await self._patiently(self.store, channel, after)
 
     def _hear(self, message: Message) -> None:
         feed = self._feeds.get(message.channel)
@@ -137,17 +141,18 @@ class Reader:
             task.add_done_callback(self._joining.discard)
 
     async def _follow(self, feed: Feed) -> None:
-        position = (await self._patiently(feed.channel, None)).position
+        store = self.store
+        position = (await self._patiently(store, feed.channel, None)).position
         if self._feeds.get(feed.channel) is feed and feed.history is None:
             feed.history = History(position, most=KEPT, weight=KEPT_WEIGHT)
-            self.store.follow(feed.channel, position)
+            store.follow(feed.channel, position)
             feed.stir()
 
-    async def _patiently(self, channel: str, after: Position | None) -> Page:
+    async def _patiently(self, store: Store, channel: str, after: Position | None) -> Page:
         pause = Pause()
         while True:
             try:
-                return await self.store.read(channel, after, PAGE)
+                return await store.read(channel, after, PAGE)
             except ChannelsUnavailable:
                 if self._closed:
                     raise
