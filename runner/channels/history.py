@@ -14,21 +14,30 @@ from itertools import islice
 
 from runner.channels.message import OLDEST, Message, Page, Position, Reason
 
+_OBJECTS = 400
+"""Bytes that a message needs beside its text."""
+
+
+def weigh(message: Message) -> int:
+    """Bytes of memory that it needs at most: a single character beyond ASCII may make all of them wide ones."""
+    return _OBJECTS + len(message.text) * (1 if message.text.isascii() else 4)
+
 
 class History:
-    """Begins after *base*. At most *most* messages, *weight* characters, and *age* seconds each.
+    """Begins after *base*. At most *most* messages, *weight* bytes, and *age* seconds each; the last one in any case.
 
-    last  the position of the last message, or *base*
+    last    the position of the last message, or *base*
+    weighs  bytes of what is here, see `weigh`
     """
 
-    __slots__ = ("_age", "_base", "_messages", "_most", "_times", "_weighs", "_weight", "last")
+    __slots__ = ("_age", "_base", "_messages", "_most", "_times", "_weight", "last", "weighs")
 
     def __init__(self, base: Position, *, most: int, weight: int, age: float = float("inf")) -> None:
         self._base = self.last = base  # _base: of what came just before the oldest that is here
         self._most, self._weight, self._age = most, weight, age
         self._messages: deque[Message] = deque()
         self._times: deque[float] = deque()
-        self._weighs = 0
+        self.weighs = 0
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -37,16 +46,23 @@ class History:
         """It was published at *now* (seconds, of whichever clock)."""
         self._messages.append(message)
         self._times.append(now)
-        self._weighs += len(message.text)
+        self.weighs += weigh(message)
         self.last = message.position
-        while len(self._messages) > self._most or (self._weighs > self._weight and len(self._messages) > 1):
-            self._forget()
+        while len(self._messages) > self._most or (self.weighs > self._weight and len(self._messages) > 1):
+            self.forget()
         self.expire(now)
 
     def expire(self, now: float) -> None:
         """Forget what has become too old."""
         while self._times and self._times[0] <= now - self._age:
-            self._forget()
+            self.forget()
+
+    def forget(self) -> None:
+        """Forget the oldest message. Raises IndexError if there is none."""
+        message = self._messages.popleft()
+        self._times.popleft()
+        self.weighs -= weigh(message)
+        self._base = message.position
 
     def page(self, after: Position, limit: int) -> Page:
         """At most *limit* messages after that position."""
@@ -71,9 +87,3 @@ class History:
         if place > len(self._messages) or self._messages[place - 1].position != after:
             return Reason.UNKNOWN
         return place
-
-    def _forget(self) -> None:
-        message = self._messages.popleft()
-        self._times.popleft()
-        self._weighs -= len(message.text)
-        self._base = message.position
