@@ -5,6 +5,8 @@ then lies in the channel of a worker that does not read it. The watchdog takes i
 had been taken and given by the loop; all else that it had to read for that is kept, in order, and the loop gets it
 before anything newer.
 
+What is sent while we read is read in the loop's next turn: who is given connections by the hundred serves them, too.
+
 Laws: one reader at a time, which the watchdog's lock sees to. The oldest parcel first: what the supervisor is told of
 is always the oldest it has sent. What is to be refused here stays: it has no other place to go.
 """
@@ -17,6 +19,9 @@ from collections.abc import Callable, Iterator
 
 from runner.process.channel import Channel
 from runner.process.messages import Account, Message, Parcel, Taken
+
+MOST = 16
+"""Messages in one turn of the loop."""
 
 Received = tuple[Message, list[int]]
 """A message and the descriptors that came with it."""
@@ -32,10 +37,19 @@ class Inbox:
         self._wake = wake
         self._account = account
         self._kept: deque[Received] = deque()
+        self._read_now = 0
 
     def receive(self) -> Received | None:
-        """As Channel.receive."""
-        return self._kept.popleft() if self._kept else self._channel.receive()
+        """As Channel.receive; None also after MOST in a row, and then it is called again in the next turn."""
+        self._read_now += 1
+        if self._read_now > MOST:
+            self._read_now = 0
+            self._wake()
+            return None
+        received = self._kept.popleft() if self._kept else self._channel.receive()
+        if received is None:
+            self._read_now = 0
+        return received
 
     def returns(self) -> Iterator[None]:
         """Give away again what lies here, a parcel a step."""

@@ -8,7 +8,7 @@ import pytest
 from runner.process import messages
 from runner.process.channel import Channel, pair
 from runner.process.messages import Account, Keep, Parcel, Reopen, Retire, Taken
-from runner.worker.inbox import Inbox
+from runner.worker.inbox import MOST, Inbox
 
 
 class Post:
@@ -118,3 +118,13 @@ def test_questions_are_answered_while_the_loop_is_blocked(post: Post) -> None:
     assert post.asked == [Account(1), Account(2)]
     assert list(post.inbox.answers()) == []
     assert post.rest() == [Keep(), Reopen()]
+
+
+def test_who_is_sent_much_is_left_time_for_the_rest(post: Post) -> None:
+    """After so many messages the loop has its turn, and is called again for those that are left, in their order."""
+    sent = [Account(number) for number in range(MOST + 2)]
+    for message in sent:
+        post.supervisor.send(message)
+    first = post.rest()
+    assert (first, post.woken) == (sent[:MOST], 1)
+    assert (post.rest(), post.woken) == (sent[MOST:], 1)
