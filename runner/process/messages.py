@@ -259,6 +259,7 @@ class Parcel(NamedTuple):
     *held*: monotonic seconds since when that request waits, its head being complete; 0.0 if there is none.
     *after*: the generation that found itself too old for it; only a newer one may have it. 0: anybody.
     *refused*: why nobody can have it (worker -> "", supervisor -> worker: answer 503 and say this).
+    *socket*: it is a WebSocket that moves: *unread* is what goes along with it (front/luggage.py), *held* since when.
     """
 
     place: int
@@ -267,6 +268,7 @@ class Parcel(NamedTuple):
     after: int
     refused: str = ""
     beside: bool = False
+    socket: bool = False
 
 
 class Taken(NamedTuple):
@@ -275,10 +277,20 @@ class Taken(NamedTuple):
     whole: bool = True
 
 
+class Heirs(NamedTuple):
+    """supervisor -> worker that leaves: *there* are workers now that could have its WebSockets, or not any more."""
+
+    there: bool
+
+
+class Arrived(NamedTuple):
+    """supervisor -> worker: a WebSocket that you gave away is no longer here; there is room for another one."""
+
+
 Message = (
     Begin | Resume | Fork | Keep | Retire | Reopen
     | Loaded | Broken | Importing | Paused | Resumed | Passed | Unfit | Unborn | Note | Stale | Forked | Reaped
-    | Ready | Retiring | Streaming | Cut | Parcel | Taken | Account | Accounted
+    | Ready | Retiring | Streaming | Cut | Parcel | Taken | Heirs | Arrived | Account | Accounted
 )
 MESSAGES: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Message)}
 

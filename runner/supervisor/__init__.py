@@ -10,6 +10,7 @@
     switchboard         their channels: what each says, and its end
     checkpoints, standby   the paused ones: which goes on (pure), told to
     transit, courier    connections on their way from one worker to another: decided (pure), carried
+    heirs               who leaves, and could have his WebSockets moved (pure)
     obituary            how a worker ended, put together from what comes in any order
     signals             what it is told by kill(1), terminals and service managers
     listeners           bind, adopt, close the sockets

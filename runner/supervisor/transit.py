@@ -1,15 +1,16 @@
 """Connections on their way from one worker to another: who gets which, when, and what becomes of those nobody may have.
 
-A worker gives away what it cannot or must not answer (worker/hand_over.py). What waits here is one of two things:
+A worker gives away what it cannot or must not answer (worker/hand_over.py). What waits here is one of three things:
 
     a request   its head was read; it may be answered by a generation newer than the one that gave it away and that is
                 fresh, or was known to be so after the request had begun (good_until), for then no save lies between
+    a socket    a WebSocket that moves: the same, but that no error page and no page about an import may have it
     at rest     nothing was asked on it yet, or what was read is for anybody; any worker may have it, an idle one first,
                 then that of its own slot, which keeps the connections spread over the workers as they were
 
 Laws: pure: no clock, no descriptor is touched. Nothing is ever with two workers: what was sent and not yet taken comes
 back only when its receiver is gone. Oldest first. Bounded in number, and each waits at most *patience* seconds; what is
-refused goes to any worker there is, an idle one first, to say so (503). Start at Transit.decide.
+refused goes to any worker there is, an idle one first, to say so (503; 1012 to a socket). Start at Transit.decide.
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ class Item:
 
 
 class Taker(NamedTuple):
-    """A worker that accepts. *answers*: its generation may answer whatever it is given; else what began before then."""
+    """A worker that accepts. *answers*: its generation may answer whatever it is given; else what began before then.
+
+    *hosts*: it has an application, and not only a page that says why it has none.
+    """
 
     key: int
     slot: int
@@ -57,6 +61,7 @@ class Taker(NamedTuple):
     good_until: float
     kept: bool = False
     busy: bool = False
+    hosts: bool = True
 
 
 class Deliver(NamedTuple):
@@ -184,7 +189,7 @@ class Transit:
         return Deliver(min(free, key=lambda key: (key not in idle, *self._load(key))), item) if free else None
 
     def _may(self, taker: Taker, item: Item) -> bool:
-        if taker.key in item.unable or not self._has_room(taker.key):
+        if taker.key in item.unable or not self._has_room(taker.key) or (item.parcel.socket and not taker.hosts):
             return False
         held, after = item.parcel.held, item.parcel.after
         newer = taker.generation > after or taker.kept
@@ -215,5 +220,6 @@ def takers(roster: Roster, scoreboard: Scoreboard) -> list[Taker]:
             # A page that says how long the import takes is newer than nobody.
             number = 0 if generation is not None and generation.subject else worker.generation
             busy = scoreboard.row(worker.slot).get(Counter.INFLIGHT) > 0
-            found.append(Taker(worker.key, worker.slot, number, answers, good_until, kept, busy))
+            hosts = generation is None or not (generation.broken or generation.subject)
+            found.append(Taker(worker.key, worker.slot, number, answers, good_until, kept, busy, hosts))
     return found

@@ -13,7 +13,7 @@ import pytest
 from runner.log import Log
 from runner.process import messages
 from runner.process.channel import Channel, pair
-from runner.process.messages import Parcel, Taken
+from runner.process.messages import Arrived, Heirs, Parcel, Taken
 from runner.process.refusals import LATE
 from runner.process.scoreboard import Scoreboard
 from runner.supervisor.courier import Courier, room
@@ -40,7 +40,7 @@ class Office:
         for key, slot, generation in ((1, 0, 1), (2, 0, 2), (3, 1, 2)):
             self.hire(key, slot, generation)
         log = cast(Log, SimpleNamespace(once_a_minute=lambda kind, text: self.said.append(text)))
-        crew = cast(Crew, SimpleNamespace(hands=self.hands))
+        crew = cast(Crew, SimpleNamespace(hands=self.hands, order=lambda channel, order: channel.send(order)))
         self.courier = Courier(crew, self.roster, self.board, log, 30.0)
 
     def hire(self, key: int, slot: int, generation: int) -> None:
@@ -275,3 +275,79 @@ def test_a_worker_that_reads_nothing_loses_nothing(office: Office) -> None:
         assert speaks(clients.pop(parcel.unread), connection)
         office.courier.carry(NOW)
     assert (clients, descriptors()) == ({}, before)
+
+
+# ---- WebSockets ---------------------------------------------------------------------------------------------
+
+MOVING = Parcel(0, "luggage", NOW, 1, socket=True)
+
+
+def test_who_gave_a_socket_away_is_told_when_it_has_a_new_place(office: Office) -> None:
+    """There is room for another one then; of other connections nobody wants to know."""
+    with office.give(MOVING), office.give():
+        office.courier.carry(NOW)
+        for key in (2, 3):
+            while (received := office.ends[key].receive()) is not None:
+                os.close(received[1][0])
+                office.courier.hear(office.hands[key], Taken(), [])
+        assert office.ends[1].receive() == (Arrived(), [])
+        assert office.ends[1].receive() is None
+
+
+def test_who_has_ended_since_need_not_be_told(office: Office) -> None:
+    """He had nothing left."""
+    with office.give(MOVING):
+        office.lose(1)
+        office.courier.carry(NOW)
+        os.close(office.receive(2)[1][0])
+        office.courier.hear(office.hands[2], Taken(), [])
+
+
+@pytest.mark.parametrize("how", ["nobody is left", "the end"])
+def test_a_socket_that_nobody_can_have_is_told_to_come_back(office: Office, how: str) -> None:
+    """By a close frame with 1012, from here."""
+    before = descriptors()
+    with office.give(MOVING) as client:
+        if how == "the end":
+            office.courier.close()
+        else:
+            office.roster.stopping = True
+            for worker in office.roster.workers.values():
+                worker.ready = False
+            office.courier.carry(NOW)
+            assert office.ends[1].receive() == (Arrived(), [])
+        assert client.recv(9) == b"\x88\x02\x03\xf4"
+        assert client.recv(9) == b""
+    assert descriptors() == before
+
+
+def test_a_client_that_has_left_need_not_be_told(office: Office) -> None:
+    """What was to be said to it fails, and no more."""
+    before = descriptors()
+    office.give(MOVING).close()
+    office.courier.close()
+    assert descriptors() == before
+
+
+def test_a_socket_that_waited_in_vain_is_told_of_in_the_log(office: Office) -> None:
+    """As what it is."""
+    with office.give(MOVING._replace(after=2)):
+        office.courier.carry(NOW + 30)
+        parcel, (connection,) = office.receive(1)
+        os.close(connection)
+        assert (parcel.refused, office.said) == (LATE, [f"a WebSocket was closed with 1012: {LATE}"])
+
+
+def test_who_leaves_hears_of_his_heirs_once(office: Office) -> None:
+    """And again when there are none any more; at a stop there are none."""
+    office.courier.carry(NOW)
+    assert office.ends[1].receive() is None
+    office.roster.workers[1].leaving = True
+    for _ in range(2):
+        office.courier.carry(NOW)
+    assert (office.ends[1].receive(), office.ends[1].receive()) == ((Heirs(True), []), None)
+    office.roster.stopping = True
+    for _ in range(2):
+        office.courier.carry(NOW)
+    assert (office.ends[1].receive(), office.ends[1].receive()) == ((Heirs(False), []), None)
+    assert office.ends[2].receive() is None

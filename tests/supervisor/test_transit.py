@@ -27,10 +27,15 @@ def at_rest(giver: int = 1, slot: int = 0) -> Item:
 
 def taker(
     key: int = 2, generation: int = 2, *, slot: int = 0, answers: bool = True, good_until: float = 0.0,
-    kept: bool = False, busy: bool = False,
+    kept: bool = False, busy: bool = False, hosts: bool = True,
 ) -> Taker:  # fmt: skip
     """A worker that accepts."""
-    return Taker(key, slot, generation, answers, good_until, kept, busy)
+    return Taker(key, slot, generation, answers, good_until, kept, busy, hosts)
+
+
+def moving(after: int = 1, giver: int = 1) -> Item:
+    """A WebSocket that moves to a newer generation than *after*."""
+    return Item(Parcel(0, "luggage", NOW, after, socket=True), [3], giver, 0)
 
 
 def holding(*items: Item, patience: float = 30.0) -> Transit:
@@ -71,6 +76,28 @@ def test_a_request_goes_to_newer_code_that_was_the_disks_after_it_began(who: Tak
     """A newer generation, or one that goes on by order; fresh, or known to have been so when the request was there."""
     item = request()
     assert deliveries(holding(item), who) == ([(who.key, item)] if may else [])
+
+
+@pytest.mark.parametrize("hosts", [True, False])
+def test_a_socket_goes_to_who_has_an_application(hosts: bool) -> None:
+    """A page that says why there is none answers requests; of a socket it could only end it."""
+    item, plain = moving(), request()
+    transit = holding(item, plain)
+    assert deliveries(transit, taker(hosts=hosts)) == ([(2, item)] if hosts else []) + [(2, plain)]
+
+
+def test_sockets_are_spread_over_equals() -> None:
+    """Whichever worker they come from."""
+    transit = holding(*(moving() for _ in range(12)))
+    keys = [key for key, _ in deliveries(transit, taker(2), taker(3, slot=1), taker(4, slot=2))]
+    assert {key: keys.count(key) for key in keys} == {2: 4, 3: 4, 4: 4}
+
+
+def test_a_socket_that_waited_in_vain_goes_to_anybody_who_can_tell_it_so() -> None:
+    """As a request; also to a page."""
+    item = moving()
+    orders = holding(item).decide(NOW + 30, [taker(hosts=False)], [2], stopping=False)
+    assert (orders, item.refused) == ([Deliver(2, item)], LATE)
 
 
 @pytest.mark.parametrize("who", [
@@ -374,8 +401,9 @@ def test_workers_that_accept_are_takers(board: Scoreboard) -> None:
     roster = Roster(2, 30.0)
     roster.generations = {
         1: Generation(1, 0.0, Phase.OUTDATED, good_until=12.5, kept=True), 2: Generation(2, 0.0, Phase.LIVE),
+        3: Generation(3, 0.0, Phase.LIVE, broken=True), 4: Generation(4, 0.0, Phase.LIVE, subject=3),
     }  # fmt: skip
-    for key, slot, generation in ((11, 0, 1), (12, 1, 1), (13, 0, 2), (14, 1, 2), (15, 3, 9)):
+    for key, slot, generation in ((11, 0, 1), (12, 1, 1), (13, 0, 2), (14, 1, 2), (15, 3, 9), (16, 4, 3), (17, 5, 4)):
         roster.workers[key] = Worker(key, slot, generation, 0.0)
         roster.workers[key].ready = key != 14
     roster.workers[12].leaving = True
@@ -384,4 +412,6 @@ def test_workers_that_accept_are_takers(board: Scoreboard) -> None:
         Taker(11, 0, 1, False, 12.5, True, True),
         Taker(13, 0, 2, True, 0.0, False, True),
         Taker(15, 3, 9, True, 0.0, False, False),
+        Taker(16, 4, 3, True, 0.0, False, False, hosts=False),
+        Taker(17, 5, 0, True, 0.0, False, False, hosts=False),
     ]

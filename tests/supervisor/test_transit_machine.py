@@ -44,9 +44,10 @@ class Way(RuleBasedStateMachine):
         self.takers[self.keys] = Taker(self.keys, slot, generation, answers, self.now - ago)
         self.unread[self.keys] = deque()
 
-    @rule(data=st.data(), change=st.sampled_from(["stale", "kept", "busy", "leaving", "deaf"]))
+    @rule(data=st.data(), change=st.sampled_from(["stale", "kept", "busy", "broken", "leaving", "deaf"]))
     def changes(self, data: Any, change: str) -> None:
-        """Its code is saved, it goes on by order, it is in a call, it is asked to leave, its channel is full."""
+        """Its code is saved, it goes on by order, it is in a call, it has no application, it is asked to leave,
+        its channel is full."""
         key = self.anybody(data)
         match change:
             case "stale":
@@ -55,6 +56,8 @@ class Way(RuleBasedStateMachine):
                 self.takers[key] = self.takers[key]._replace(answers=True, kept=True)
             case "busy":
                 self.takers[key] = self.takers[key]._replace(busy=not self.takers[key].busy)
+            case "broken":
+                self.takers[key] = self.takers[key]._replace(hosts=False)
             case "leaving":
                 self.leaving.add(key)
             case "deaf":
@@ -77,12 +80,15 @@ class Way(RuleBasedStateMachine):
     # ---- connections --------------------------------------------------------------------------------------
 
     @rule(
-        data=st.data(), asked=st.booleans(), ago=st.sampled_from([0.0, 1.0, 31.0]), unread=st.sampled_from(["", "GE"])
-    )
-    def gives(self, data: Any, asked: bool, ago: float, unread: str) -> None:
+        data=st.data(), asked=st.booleans(), ago=st.sampled_from([0.0, 1.0, 31.0]), unread=st.sampled_from(["", "GE"]),
+        moves=st.booleans(),
+    )  # fmt: skip
+    def gives(self, data: Any, asked: bool, ago: float, unread: str, moves: bool) -> None:
         """A worker gives one away, with a request or at rest, perhaps with the beginning of one."""
         giver = self.takers[self.anybody(data)]
-        parcel = Parcel(0, "", self.now - ago, giver.generation) if asked else Parcel(0, unread, 0.0, 0)
+        parcel = Parcel(0, unread, 0.0, 0)
+        if asked:
+            parcel = Parcel(0, "", self.now - ago, giver.generation, socket=moves)
         item = Item(parcel, [], giver.key, giver.slot)
         self.transit.note_given(item)
         self.waiting.append(item)
@@ -141,6 +147,7 @@ class Way(RuleBasedStateMachine):
             assert len(self.unread[key]) < WINDOW
             if held:
                 assert who.generation > after or who.kept
+                assert who.hosts or not item.parcel.socket
                 assert who.answers or held <= who.good_until
         assert key not in item.unable
         self.unread[key].append(item)
