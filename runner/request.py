@@ -12,6 +12,7 @@ import io
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar, copy_context
+from enum import Enum, auto
 from typing import IO, Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from runner.errors import NoRequest
@@ -45,6 +46,15 @@ class Closed(NamedTuple):
 
     code: int
     reason: str
+
+
+class Question(Enum):
+    """What the process asks the application of a WebSocket.
+
+    MOVE: for its state in words, with which another process takes the socket over (WebSocket.move).
+    """
+
+    MOVE = auto()
 
 
 class Request:
@@ -255,17 +265,25 @@ class WebSocket(Exchange, Protocol):
 
     After `accept`: take and say any number of times, then finish, or fail; both send a close frame if there was none.
     `resume` is called when a message has come, too. Once it is closed, by either side, it is `gone`.
+    One whose application *moves* with it may be asked to: after MOVE nothing comes until `move`, or its end.
     """
 
     @property
     def subprotocols(self) -> list[str]:
         """Those the client offers."""
 
-    def accept(self, subprotocol: str | None, headers: list[tuple[str, str]]) -> None:
+    @property
+    def state(self) -> str | None:
+        """What `move` was given in the process that it comes from; None: it is new."""
+
+    def accept(self, subprotocol: str | None, headers: list[tuple[str, str]], *, moves: bool = False) -> None:
         """Open it. Raises LocalProtocolError for headers, or a subprotocol, that cannot be; ClientGone."""
 
-    def take(self) -> Message | Closed | None:
+    def take(self) -> Message | Closed | Question | None:
         """The next message, or after the last one how it ended; None: wait for `resume`."""
+
+    def move(self, state: str) -> None:
+        """Another process has it from here on, and is told *state*; for this one it is over."""
 
     def say(self, message: Message) -> bool:
         """Send a message; False means: wait for `resume` before the next one. Raises LocalProtocolError, ClientGone."""
@@ -288,6 +306,20 @@ class Served(Exchange, Protocol):
 
         A WebSocket is told to come back (1012).
         """
+
+
+class Movable(Served, Protocol):
+    """A WebSocket, for the process that serves it and may give it to another one."""
+
+    @property
+    def willing(self) -> bool:
+        """Its application would put its state in words."""
+
+    def invite(self, *, wanted: bool) -> None:
+        """Have it asked to, as soon as nothing is on its way in either direction; not *wanted*: no longer."""
+
+    def depart(self) -> bytes:
+        """It has been asked, and leaves: what the other process is to know of it. Nobody is told that it is over."""
 
 
 class Service(Protocol):
@@ -313,8 +345,11 @@ class Service(Protocol):
     def handle(self, exchange: Served) -> None:
         """The request is complete: have it answered."""
 
-    def upgraded(self, exchange: Served) -> None:
+    def upgraded(self, exchange: Movable) -> None:
         """It has become a WebSocket: it may stay for days, and keeps nobody waiting."""
+
+    def moving(self, exchange: Movable) -> None:
+        """Its application has said its state: let it `depart`, and give its connection away."""
 
     def finished(self, exchange: Served, status: int, sent: int, whole: bool) -> None:
         """The answer ended; *status* as sent (499: the client left first), *sent* body bytes, *whole* or cut."""

@@ -17,6 +17,8 @@
     handshake      what is said to it
     origin         which sites' pages may ask
     websocket      messages, pings and the end of one
+    moved          one that comes from another process
+    luggage        what comes along with it
     inside         a request that the runner makes itself, without a wire
     limits         the few numbers a front goes by
 

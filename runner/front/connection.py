@@ -95,14 +95,22 @@ class Connection:
 
     def go_on(self, unread: bytes, held: float) -> None:
         """Begin where another process left off: it had read *unread*; if *held*, that is a whole head."""
+
+        def begin() -> None:
+            if unread:
+                self.held = held
+                self.machine.received(unread)
+                self.held = 0.0
+            else:
+                self.machine.rest()
+
+        self.come_over(begin)
+
+    def come_over(self, begin: Callable[[], None]) -> None:
+        """The same where *begin* tells the machine what it has to know."""
         self.connections.add(self)
         self.heard = True
-        if unread:
-            self.held = held
-            self.machine.received(unread)
-            self.held = 0.0
-        else:
-            self.machine.rest()
+        begin()
         if self._phase is _Phase.OPEN:
             self.resume_reading()
 

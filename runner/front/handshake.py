@@ -17,6 +17,7 @@ from collections.abc import Callable
 from websockets.datastructures import Headers
 from websockets.extensions.permessage_deflate import enable_server_permessage_deflate
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 
 from runner.errors import LocalProtocolError
 from runner.front.connection import Connection
@@ -38,8 +39,8 @@ _DEFLATE = enable_server_permessage_deflate(None)
 """The library's own choice: windows of 4 KiB, so that a compressed socket costs about 32 KiB and not 300."""
 
 
-def shake(variables: dict[str, str], origins: Origins) -> Handshake | Answer:
-    """What to do with the request of these CGI *variables*."""
+def shake(variables: dict[str, str], origins: Origins, *, again: bool = False) -> Handshake | Answer:
+    """What to do with the request of these CGI *variables*; *again*: it was accepted already, by another process."""
     if variables["REQUEST_METHOD"] != "GET":
         return _refuse(405, "a WebSocket is opened by GET", ("Allow", "GET"))
     if variables["SERVER_PROTOCOL"] == "HTTP/1.0":
@@ -49,6 +50,10 @@ def shake(variables: dict[str, str], origins: Origins) -> Handshake | Answer:
     origin, host = variables.get("HTTP_ORIGIN"), variables.get("HTTP_HOST", "")
     if not origins.allow(origin, host):
         return _refuse(403, f"pages of {origin} may not open a WebSocket to {host}; --allow-origin lists who may")
+    offered = variables.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "")
+    if again:
+        protocol = Protocol(state=State.OPEN, max_size=MAX_MESSAGE, logger=_SILENT)
+        return Handshake(protocol, Response(101, "", Headers()), offered)
     asked = {name: variables[variable] for variable, name in _ASKED.items() if variable in variables}
     if strange := next((name for name, value in asked.items() if not value.isascii()), None):
         return _refuse(400, f"{strange} has letters that it cannot have")
@@ -58,7 +63,7 @@ def shake(variables: dict[str, str], origins: Origins) -> Handshake | Answer:
     response = protocol.accept(request) if isinstance(request, Request) else protocol.reject(400, "")
     if response.status_code != 101:
         return _refuse(response.status_code, str(protocol.handshake_exc), ("Upgrade", "websocket"))
-    return Handshake(protocol, response, variables.get("HTTP_SEC_WEBSOCKET_PROTOCOL", ""))
+    return Handshake(protocol, response, offered)
 
 
 class Handshake:
@@ -70,6 +75,12 @@ class Handshake:
         self._protocol = protocol
         self._response = response
         self.subprotocols = [each.strip() for each in offered.split(",") if each.strip()]
+
+    def renounce(self) -> None:
+        """Speak without compression: what it remembers of former messages could not go along with a socket."""
+        self._protocol.extensions = []
+        if "Sec-WebSocket-Extensions" in self._response.headers:
+            del self._response.headers["Sec-WebSocket-Extensions"]
 
     def complete(self, subprotocol: str | None, more: Block) -> bytes:
         """The answer that accepts it, with *more* headers. Raises LocalProtocolError."""

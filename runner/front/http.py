@@ -23,7 +23,9 @@ from runner.front.http_framing import Framing
 from runner.front.http_head import Head, find_end, parse_head
 from runner.front.http_peer import Local, Peer
 from runner.front.limits import Limits
+from runner.front.luggage import Luggage
 from runner.front.machine import Machine
+from runner.front.moved import MovedExchange
 from runner.front.origin import OWN_PAGES, Origins
 from runner.front.upgrade import UpgradeExchange, asked
 from runner.front.variables import Rules, note_length
@@ -42,7 +44,7 @@ class HTTPFront:
 
     __slots__ = (
         "_arriving", "_body", "_buffer", "_connection", "_ended", "_exchange", "_framing", "_keep", "_limits",
-        "_origins", "_paused", "_peer", "_request", "_rules", "_seen", "_service", "_stuck",
+        "_origins", "_paused", "_peer", "_raw", "_request", "_rules", "_seen", "_service", "_stuck",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +59,7 @@ class HTTPFront:
         self._peer = Peer(connection.sock, local)
         self._buffer = bytearray()
         self._seen = 0  # bytes of the buffer that were searched for the end of a head
+        self._raw = b""  # the head of a request that asks for another protocol
         self._request: Request | None = None
         self._framing: Framing | None = None
         self._body: Body | None = None
@@ -121,6 +124,24 @@ class HTTPFront:
     def unread(self) -> bytes | None:
         """See connection.Machine."""
         return bytes(self._buffer) if self._request is None else None
+
+    def come_over(self, luggage: Luggage, *, refused: bool) -> None:
+        """A WebSocket has come from another process: its request once more; *refused*: nobody may have it."""
+        variables = parse_head(luggage.head).variables
+        self._peer.describe(variables)
+        request = self._request = Request(variables, "http", luggage.began)
+        exchange = self._exchange = MovedExchange(
+            self, request, self._connection, self._service, origins=self._origins, luggage=luggage
+        )
+        try:
+            request.scheme = self._rules.complete(variables)
+        except RemoteProtocolError:
+            refused = True  # --root-path is another one
+        if refused:
+            exchange.fail()
+        else:
+            request.body = io.BytesIO()
+            self._service.handle(exchange)
 
     def next(self, *, keep: bool) -> None:
         """The present request was answered: take the next one, or close."""
@@ -194,6 +215,7 @@ class HTTPFront:
         variables = head.variables
         self._keep = head.keep
         request = self._request = Request(variables, "http", self._connection.held or time.monotonic())
+        self._raw = raw if request.upgrade else b""
         framing = self._framing = Framing(raw, head.length)
         self._peer.describe(variables)
         if variables["PATH_INFO"] == "*":
@@ -239,7 +261,7 @@ class HTTPFront:
         exchange = HTTPExchange(self, request, self._connection, self._service, keep=self._keep)
         if asked(request):
             exchange = UpgradeExchange(
-                self, request, self._connection, self._service, keep=self._keep, origins=self._origins
+                self, request, self._connection, self._service, keep=self._keep, origins=self._origins, raw=self._raw
             )
         self._exchange = exchange
         self._service.handle(exchange)

@@ -2,6 +2,7 @@
 
 Until then it is an exchange like any other, and a host that knows nothing of WebSockets answers it as such. From
 `accept` on the connection belongs to websocket.Socket; what remains here is what a host and the process know of it.
+It may end here and go on in another process (moved.py), for the host to which this one's luggage is given.
 
 Laws: nothing of the `websockets` library, an extra, is loaded before somebody asks. A socket that is accepted counts as
 an answer that has begun, and it ends once, with a close frame wherever one can still be sent.
@@ -10,13 +11,14 @@ Start at UpgradeExchange.websocket, then accept. RFC 6455 section 4.2; RFC 9110 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from runner.errors import ClientGone
 from runner.front.connection import Connection
 from runner.front.http_exchange import HTTPExchange, Turns
+from runner.front.luggage import Luggage
 from runner.front.origin import Origins
-from runner.request import Answer, Closed, Message, Request, Service
+from runner.request import Answer, Closed, Message, Question, Request, Service
 from runner.wire.headers import serialize_headers
 
 if TYPE_CHECKING:
@@ -35,17 +37,25 @@ def asked(request: Request) -> bool:
 
 
 class UpgradeExchange(HTTPExchange):
-    """See runner.request.WebSocket for what callers may rely on."""
+    """See runner.request.WebSocket and Movable for what callers may rely on. *raw*: the request's head."""
 
-    __slots__ = ("_handshake", "_origins", "_socket")
+    again: ClassVar[bool] = False
+    """It was accepted already."""
+
+    __slots__ = ("_handshake", "_origins", "_raw", "_said", "_socket", "_subprotocol", "willing")
 
     def __init__(
-        self, front: Turns, request: Request, connection: Connection, service: Service, *, keep: bool, origins: Origins
-    ) -> None:
+        self, front: Turns, request: Request, connection: Connection, service: Service, *, keep: bool,
+        origins: Origins, raw: bytes,
+    ) -> None:  # fmt: skip
         super().__init__(front, request, connection, service, keep=keep)
+        self.willing = False
         self._origins = origins
+        self._raw = raw
         self._handshake: Handshake | None = None
         self._socket: Socket | None = None
+        self._subprotocol: str | None = None
+        self._said: str | None = None  # the state in which it moves
 
     def websocket(self) -> UpgradeExchange | Answer:
         """See runner.request.Exchange."""
@@ -55,7 +65,7 @@ class UpgradeExchange(HTTPExchange):
             remedy = f"WebSockets need the websockets library ({error}); pip install 'runner[realtime]'"
             self.service.log.once_a_minute("websockets", remedy)
             return Answer(501, [("Content-Type", "text/plain")], b"WebSockets are not spoken here.\n")
-        outcome = shake(self.request.variables, self._origins)
+        outcome = shake(self.request.variables, self._origins, again=self.again)
         if isinstance(outcome, Answer):
             reason = outcome.body.decode().rstrip()
             self.service.log.once_a_minute(reason[:30], f"a WebSocket was refused with {outcome.status}: {reason}")
@@ -75,20 +85,30 @@ class UpgradeExchange(HTTPExchange):
         """See runner.request.WebSocket."""
         return self._handshake.subprotocols if self._handshake is not None else []
 
-    def accept(self, subprotocol: str | None, headers: list[tuple[str, str]]) -> None:
+    @property
+    def state(self) -> str | None:
+        """See runner.request.WebSocket."""
+        return None
+
+    def accept(self, subprotocol: str | None, headers: list[tuple[str, str]], *, moves: bool = False) -> None:
         """See runner.request.WebSocket."""
         if self.gone or self.shut or self.connection.closed:
             raise ClientGone("the client left before its WebSocket was accepted")
         assert self._handshake is not None
+        if moves:
+            self._handshake.renounce()
         head = self._handshake.complete(subprotocol, serialize_headers([*headers, *self.service.marks]))
         socket = self._socket = self._handshake.open(self.connection, self._stir)
         ahead = self._front.leave_to(socket)
         self.status, self.committed = 101, True
+        self._subprotocol, self.willing = subprotocol, moves
         self.service.upgraded(self)
         socket.open(head, ahead)
 
-    def take(self) -> Message | Closed | None:
+    def take(self) -> Message | Closed | Question | None:
         """See runner.request.WebSocket."""
+        if self._said is not None:
+            return Closed(RESTART, "moved")
         if self._socket is None:
             return Closed(1006, "") if self.gone or self.shut else None
         return self._socket.take()
@@ -102,6 +122,36 @@ class UpgradeExchange(HTTPExchange):
         """See runner.request.WebSocket."""
         assert self._socket is not None
         self._socket.hang_up(code, reason)
+
+    def move(self, state: str) -> None:
+        """See runner.request.WebSocket."""
+        assert self._socket is not None
+        if self._socket.closed is not None:
+            self.fail()
+        else:
+            self._said, self.request.over = state, True
+            self._socket.leave()
+            self.service.moving(self)
+
+    # ---- what a process that gives it away does -------------------------------------------------------------
+
+    def invite(self, *, wanted: bool) -> None:
+        """See runner.request.Movable."""
+        if self._socket is not None:
+            self._socket.invited = wanted
+            if wanted and self._socket.at_rest:
+                self._wake()
+
+    def depart(self) -> bytes:
+        """See runner.request.Movable."""
+        assert self._socket is not None and self._said is not None
+        self._ended = True
+        if self.request.body is not None:
+            self.request.body.close()
+        return Luggage(
+            self._raw, self._said, self.request.variables["SCRIPT_NAME"], self._subprotocol, self.request.began,
+            self._socket.sent, self.connection.deadline,
+        ).pack()  # fmt: skip
 
     # ---- what hosts and the process do with every exchange ---------------------------------------------------
 

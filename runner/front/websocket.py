@@ -8,6 +8,9 @@
 Nothing is read while the host has messages to take, or while answers to pings wait for a peer that does not read. One
 that has given no sign of life from a ping to the time of the next, or taken nothing of what waits for it, is gone.
 
+A socket can go on in another process, where it is at rest: nothing was begun in either direction. Its host is asked
+for what that process must know (MOVE); from then on nothing is read, so what the peer sends waits in the kernel.
+
 Laws: on the loop's thread only. Every limit is one of memory: what a peer can make this process keep is at most a
 message, its fragments and one read. Start at Socket.received. RFC 6455 sections 5 to 7; RFC 7692.
 """
@@ -26,7 +29,7 @@ from websockets.server import ServerProtocol
 
 from runner.errors import ClientGone, LocalProtocolError
 from runner.front.connection import HIGH_WATER, Connection
-from runner.request import Closed, Message
+from runner.request import Closed, Message, Question
 
 MAX_MESSAGE = 16 << 20
 """Bytes of one message, inflated. A longer one ends the socket (1009) before more of it is kept."""
@@ -40,10 +43,13 @@ PING, JITTER = 20.0, 4.0
 GOODBYE = 5.0
 """Seconds in which the peer has to answer a close frame."""
 
+ANSWER = 10.0
+"""Seconds in which a host has to say what goes along with a socket that moves."""
+
 _decoder = getincrementaldecoder("utf-8")
 _random = random.SystemRandom()
 """Not that of the application, which may have seeded it: all workers would ping in step."""
-_INVALID, _TOO_BIG, _VANISHED = 1007, 1009, 1006
+_VANISHED, _INVALID, _TOO_BIG, _RESTART = 1006, 1007, 1009, 1012
 
 
 _ABANDONED = Frame(Opcode.CONT, b"", fin=True)
@@ -68,13 +74,14 @@ class Socket:
     """*protocol* has agreed to the request; *stir* is called when a message has come or there is room, and at the end.
 
     closed   how it ended, None as long as it has not
+    invited  the host is to be asked MOVE when the socket is at rest
     sent     bytes, those of the head that opened it left out
     told     a close frame says how it ended, the peer's or ours
     """
 
     __slots__ = (
-        "_connection", "_decoder", "_fragments", "_heard", "_inbox", "_parts", "_pinged", "_protocol", "_seen", "_stir",
-        "_weight", "closed", "sent", "told",
+        "_answered", "_asked", "_begun", "_connection", "_decoder", "_due", "_fragments", "_heard", "_inbox", "_parts",
+        "_pinged", "_protocol", "_seen", "_stir", "_weight", "closed", "invited", "sent", "told",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, protocol: ServerProtocol, stir: Callable[[], None]) -> None:
@@ -88,6 +95,11 @@ class Socket:
         self._fragments = 0
         self._pinged = self._heard = False
         self._seen = -1  # Connection.taken at the last look that found bytes waiting; -1 for none
+        self._begun = 0  # bytes of a frame that has not come to its end
+        self._asked = False  # whether the host will let it move; nothing is read until it has said so
+        self._answered = False
+        self._due = 0.0  # when the next ping was due, had it not been asked
+        self.invited = False
         self.closed: Closed | None = None
         self.sent = 0
         self.told = False
@@ -100,12 +112,17 @@ class Socket:
         if ahead:
             self.received(ahead)
 
+    def go_on(self, sent: int, due: float) -> None:
+        """Go on where another process left off: so many bytes were *sent*; the next ping is *due* (monotonic)."""
+        self.sent = sent
+        self._connection.deadline = due
+
     # ---- what the host does ---------------------------------------------------------------------------------
 
-    def take(self) -> Message | Closed | None:
+    def take(self) -> Message | Closed | Question | None:
         """The next message; None: there is none yet."""
         if not self._inbox:
-            return self.closed
+            return self._ask() if self.invited and self.at_rest else self.closed
         message = self._inbox.popleft()
         self._weight -= len(message)
         self._regulate()
@@ -123,6 +140,17 @@ class Socket:
         else:
             self._protocol.send_binary(message)
         return self._push()
+
+    @property
+    def at_rest(self) -> bool:
+        """Open, and nothing is under way: no frame, no message, no byte of ours, no question."""
+        under_way = self._asked or self._inbox or self._begun or self._protocol.current_size is not None
+        return not (under_way or self._connection.buffered or self.closed is not None)
+
+    def leave(self) -> None:
+        """The host has let it move: go on as before, but for reading, until it is given away."""
+        self._answered = True
+        self._connection.deadline = self._due
 
     def hang_up(self, code: int, reason: str) -> None:
         """Begin to close, unless it is closed. Raises LocalProtocolError for what no close frame can carry."""
@@ -147,9 +175,12 @@ class Socket:
         self._heard = True
         protocol = self._protocol
         protocol.receive_data(data)
+        self._begun += len(data)
         for event in protocol.events_received():
-            if isinstance(event, Frame) and self.closed is None:
-                self._read(event)
+            if isinstance(event, Frame):
+                self._begun -= _length(len(event.data))
+                if self.closed is None:
+                    self._read(event)
         self._push()
         self._regulate()
 
@@ -170,6 +201,8 @@ class Socket:
             connection.poll()  # or what has just come would look as if it had not
         if self.closed is not None:
             connection.close(linger=True)
+        elif self._asked and not self._answered:
+            self.hang_up(_RESTART, "service restart")
         elif self._dead():
             self._over(Closed(_VANISHED, "no sign of life"))
             connection.abort()
@@ -185,10 +218,10 @@ class Socket:
         self._over(Closed(_VANISHED, ""))
 
     def rest(self) -> None:
-        """See connection.Machine. A socket never comes from another process."""
+        """See connection.Machine. A socket that comes from another process is told so by `go_on`."""
 
     def unread(self) -> bytes | None:
-        """See connection.Machine. A socket never goes to another process."""
+        """See connection.Machine. A socket goes to another process only when its host has been asked."""
         return None
 
     # ---- in -------------------------------------------------------------------------------------------------
@@ -246,27 +279,42 @@ class Socket:
         connection = self._connection
         if connection.closed:
             return
-        if connection.buffered > HIGH_WATER or (self.closed is None and self._full):
+        if connection.buffered > HIGH_WATER or (self.closed is None and self._deaf):
             connection.pause_reading()
         else:
             connection.resume_reading()
 
+    def _ask(self) -> Question:
+        connection = self._connection
+        self._asked, self._due = True, connection.deadline
+        connection.expect(ANSWER)
+        self._regulate()
+        return Question.MOVE
+
     @property
-    def _full(self) -> bool:
-        return len(self._inbox) >= INBOX or self._weight >= INBOX_BYTES
+    def _deaf(self) -> bool:
+        return self._asked or len(self._inbox) >= INBOX or self._weight >= INBOX_BYTES
 
     def _dead(self) -> bool:
         """Nothing was heard since the last ping although we listened, or nothing was taken of what was waiting then."""
         connection = self._connection
         if connection.broken(half=False) or (connection.buffered and connection.taken == self._seen):
             return True
-        return self._pinged and not self._heard and not self._full
+        return self._pinged and not self._heard and not self._deaf
 
     def _over(self, closed: Closed, *, told: bool = False) -> None:
         if self.closed is None:
             self.closed, self.told = closed, told
             self._parts = []
             self._stir()
+
+
+def _length(size: int) -> int:
+    """Bytes of a peer's frame of *size* bytes, section 5.2, without compression and as short as it can be written.
+
+    One that is longer leaves a rest in `_begun` for ever: then the socket never seems at rest, and does not move.
+    """
+    return 6 + size + (0 if size < 126 else 2 if size < 65536 else 8)
 
 
 def _pause() -> float:

@@ -18,6 +18,7 @@
     tasks        which task is at a loop, and for which request
     onlooker     such a thread: awake while there is something to see
     underway     the requests under way, and which of them are streams
+    moving       WebSockets that move to other workers
     farewell     WebSockets at a stop: they end one after the other
     gate         may a request go on here, now that its head is complete?
     standing     what it is doing, on the scoreboard

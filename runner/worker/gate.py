@@ -8,6 +8,8 @@
     stale, but it began before    goes on: at its beginning the code in memory was the code on disk
     stale                         front/on_change.py says what follows
 
+A WebSocket that comes from another worker was let in there: only the last three are asked of it (outdates).
+
 Laws: what is let through is answered by code that was the disk's at some moment after the request began; nobody who
 was redirected is redirected again for the same save. Start at Gate.admit.
 """
@@ -77,6 +79,13 @@ class Gate:
             return ELSEWHERE
         self._row.count(Counter.REDIRECTS)
         return redirect(request)
+
+    def outdates(self, since: float) -> bool:
+        """Newer code than ours is to have a WebSocket that moves *since* then (monotonic seconds)."""
+        if not self._check.stale():
+            return False
+        self._pause()
+        return since > self._good_until
 
     def _refuse(self, reason: str) -> Answer:
         self._row.count(counter_of(reason))

@@ -2,6 +2,7 @@
 
     give   to the supervisor: the descriptor, and what was read of the next request (messages.Parcel)
     take   from the supervisor, which has chosen us: go on as if it had been accepted and read here
+    move   as give, but what leaves is a WebSocket, with what the next process has to know of it (front/luggage.py)
 
 Between the two it waits with the supervisor, which knows who is able to answer (supervisor/transit.py). A web server
 notices nothing: the connection stays open, and what it sends meanwhile waits in the kernel.
@@ -19,6 +20,8 @@ import socket
 from collections.abc import Callable, Iterator
 
 from runner.front.connection import Connection
+from runner.front.http import HTTPFront
+from runner.front.luggage import Luggage
 from runner.log import Log
 from runner.process.channel import Channel
 from runner.process.memory import anonymous_file
@@ -32,13 +35,16 @@ Adopt = Callable[[socket.socket, int], Connection]
 
 
 class HandOver:
-    """*generation* is ours, *adopt* the acceptor's."""
+    """*generation* is ours, *adopt* the acceptor's, *outdates* the gate's."""
 
-    def __init__(self, channel: Channel, generation: int, adopt: Adopt, log: Log) -> None:
+    def __init__(
+        self, channel: Channel, generation: int, adopt: Adopt, log: Log, outdates: Callable[[float], bool]
+    ) -> None:
         self._channel = channel
         self._generation = generation
         self._adopt = adopt
         self._log = log
+        self._outdates = outdates
 
     def give(self, connection: Connection, unread: bytes) -> None:
         """Away with a connection on which no request is under way; *unread*: what was read of the next one."""
@@ -47,6 +53,10 @@ class HandOver:
     def hold(self, connection: Connection, unread: bytes, since: float) -> None:
         """Away with one whose request waits *since* then for a newer generation; *unread* has its whole head."""
         self._give(connection, unread, since, self._generation)
+
+    def move(self, connection: Connection, luggage: bytes, since: float) -> None:
+        """Away with a WebSocket; no code that is older than ours may have it."""
+        self._give(connection, luggage, since, self._generation - 1, socket=True)
 
     def take(self, parcel: Parcel, descriptors: list[int], *, leaving: bool = False) -> None:
         """Go on with what the supervisor has sent; *leaving*: only to say why nobody can have it."""
@@ -57,16 +67,29 @@ class HandOver:
             # recvmsg(2), MSG_CTRUNC: no number was free for it here. The supervisor still has it.
             self._log.once_a_minute("take", "cannot take a connection; raise the limit of open files (ulimit -n)")
         if not taken:
-            for descriptor in descriptors:
-                os.close(descriptor)
-            return
-        unread = _read_whole(descriptors[1]) if parcel.beside else parcel.unread.encode("latin-1")
-        self._adopt(socket.socket(fileno=descriptors[0]), parcel.place).go_on(unread, parcel.held)
+            _close(descriptors)
+        elif parcel.socket and not parcel.refused and self._outdates(parcel.held):
+            self._channel.send(parcel._replace(after=self._generation), *descriptors)
+            _close(descriptors)
+        else:
+            self._begin(parcel, *descriptors)
 
-    def _give(self, connection: Connection, unread: bytes, since: float, after: int) -> None:
+    def _begin(self, parcel: Parcel, descriptor: int, file: int = -1) -> None:
+        unread = _read_whole(file) if parcel.beside else parcel.unread.encode("latin-1")
+        connection = self._adopt(socket.socket(fileno=descriptor), parcel.place)
+        front = connection.machine
+        if parcel.socket and isinstance(front, HTTPFront):
+            luggage = Luggage.unpack(unread)
+            connection.come_over(lambda: front.come_over(luggage, refused=bool(parcel.refused)))
+        else:
+            connection.go_on(unread, parcel.held)
+
+    def _give(
+        self, connection: Connection, unread: bytes, since: float, after: int, *, socket: bool = False
+    ) -> None:
         beside = unread if len(unread) > INLINE else b""
         inline = "" if beside else unread.decode("latin-1")
-        parcel = Parcel(connection.place, inline, since, after, beside=bool(beside))
+        parcel = Parcel(connection.place, inline, since, after, beside=bool(beside), socket=socket)
         connection.give(lambda sock: self._send(parcel, sock, beside))
 
     def _send(self, parcel: Parcel, sock: socket.socket, beside: bytes) -> None:
@@ -87,6 +110,11 @@ def _file_of(data: bytes) -> Iterator[list[int]]:
             file.write(data)
         yield [descriptor]
     finally:
+        os.close(descriptor)
+
+
+def _close(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
         os.close(descriptor)
 
 

@@ -102,6 +102,8 @@ class Inner:
     def upgraded(self, exchange: Served) -> None:
         """See Service; FastCGI carries no WebSocket."""
 
+    moving = upgraded
+
     def finished(self, exchange: Served, status: int, sent: int, whole: bool) -> None:
         """See Service."""
         self._outer.finished(exchange, status, sent, whole)

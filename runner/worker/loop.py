@@ -32,7 +32,7 @@ from runner.log import Log
 from runner.process import interpreter, messages
 from runner.process.scoreboard import Counter, Moment
 from runner.process.titles import set_title
-from runner.request import Request, Served
+from runner.request import Movable, Request, Served
 from runner.worker import event_loop
 from runner.worker.acceptor import Acceptor
 from runner.worker.access_log import AccessLog
@@ -43,6 +43,7 @@ from runner.worker.hand_over import HandOver
 from runner.worker.hosting import Ears, Hosting
 from runner.worker.inbox import Inbox
 from runner.worker.inner import Inner
+from runner.worker.moving import Moving
 from runner.worker.own_pages import OwnPages
 from runner.worker.relief import Relief, Siblings, crowded
 from runner.worker.signals import Signals
@@ -109,27 +110,28 @@ class _Worker:
 
     async def live(self) -> None:
         """Everything between the first accept and the last answer."""
-        self._loop = asyncio.get_running_loop()
+        self._loop, task = asyncio.get_running_loop(), self._task
         self._end = self._loop.create_future()
-        listeners = open_places(self._task.listeners, self, self._settings)
+        listeners = open_places(task.listeners, self, self._settings)
         self._acceptor = Acceptor(listeners, self.log, self._welcome, lambda: self._ticker.start())
         self._connections = self._acceptor.connections
-        self._underway = Underway(self._connections, self._task.channel, self.log)
+        self._underway = Underway(self._connections, task.channel, self.log, self._standing, self._gate)
         self._ticker = Ticker(self._loop, self._connections, self._busy, self._looked)
-        self._hand_over = HandOver(self._task.channel, self._task.generation, self._acceptor.adopt, self.log)
-        self._inbox = Inbox(
-            self._task.channel, lambda: self._loop.call_soon_threadsafe(self._obey), self._give_account
-        )
+        adopt, outdates = self._acceptor.adopt, self._gate.outdates
+        self._hand_over = HandOver(task.channel, task.generation, adopt, self.log, outdates)
+        self._moving = Moving(self._loop, self._underway, self._hand_over, self._moved)
+        wake = partial(self._loop.call_soon_threadsafe, self._obey)
+        self._inbox = Inbox(task.channel, wake, self._give_account)
         self._watchdog = self._train()
         self._slow_calls = SlowCalls(self._settings.slow, self.log)
         marks = partial(self._standing.note, Moment.DEADLINE), partial(self._standing.note, Moment.TURN)
         ears = Ears(self._watchdog, self._slow_calls, *marks, self._freed)
-        self._hosting = Hosting(self._task, self.log, ears, self)
-        private = self._task.private
+        self._hosting = Hosting(task, self.log, ears, self)
+        private = task.private
         self._inner = Inner(private, self, self._settings, self._hosting) if private is not None else None
         self._signals = Signals(self._loop, self._hear_signal)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, interpreter.GROUP)
-        self._loop.add_reader(self._task.channel, self._obey)
+        self._loop.add_reader(task.channel, self._obey)
         # Who is told to leave while an application starts, and takes its time, need not wait for it.
         opening = asyncio.ensure_future(self._hosting.open())
         await asyncio.wait((opening, self._end), return_when=asyncio.FIRST_COMPLETED)
@@ -192,6 +194,8 @@ class _Worker:
                     case messages.Cut(reason):
                         self._underway.cut(reason)
                         self._hosting.cancel(background=False)
+                    case messages.Heirs() | messages.Arrived() as news:
+                        self._moving.hear(news)
                     case messages.Account() as asked:
                         self._give_account(asked)
         except EOFError:
@@ -243,6 +247,7 @@ class _Worker:
             elif not connection.closed and (unread := connection.machine.unread()) is not None:
                 self.part(connection, unread)
         if last:
+            self._moving.close()
             Farewell(self._loop, self._underway.sockets, self._settings).begin()
         cancel = partial(self._hosting.cancel, background=not last)
         self._loop.call_later(self._settings.graceful_timeout * PATIENCE, cancel)
@@ -324,13 +329,20 @@ class _Worker:
     def handle(self, exchange: Served) -> None:
         """See runner.request.Service."""
         self._underway.begin(exchange)
-        self._gate.inflight += 1
-        self._standing.tally(1)
         self._hosting.handle(exchange)
 
-    def upgraded(self, exchange: Served) -> None:
+    def upgraded(self, exchange: Movable) -> None:
         """See runner.request.Service."""
-        self._standing.tally(0, sockets=1)
+        self._underway.upgraded(exchange)
+
+    def moving(self, exchange: Movable) -> None:
+        """See runner.request.Service."""
+        self._moving.note_answered(exchange)
+
+    def _moved(self, exchange: Movable) -> None:
+        self._row.count(Counter.MOVED)
+        self._underway.end(exchange)
+        self._loop.call_soon(self._leave_if_idle)
 
     def finished(self, exchange: Served, status: int, sent: int, whole: bool) -> None:
         """See runner.request.Service."""
@@ -339,8 +351,6 @@ class _Worker:
             self._row.count(Counter.CUT)
         if exchange.request.body is not None:
             self._underway.end(exchange)
-            self._gate.inflight -= 1
-            self._standing.tally(-1, sockets=-exchange.upgraded)
         if self._access.wanted:
             self._access.write(exchange.request, status, sent, self._task.slot)
         if self._wear is not None and (reason := self._wear.spent()):

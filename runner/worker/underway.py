@@ -8,6 +8,8 @@
 A worker that retires is given a time for all of these together; once nothing but streams and tails is left it says so,
 for they may take as long as they like.
 
+WebSockets whose applications can put their state in words (willing) need not go on here: moving.py.
+
 Laws: on the loop's thread only; nothing is said twice. What is cut looks cut at once: the host may come to its end
 later than the process. Start at Underway.tell.
 """
@@ -18,26 +20,48 @@ from runner.front.connection import Connection
 from runner.log import Log
 from runner.process.channel import Channel
 from runner.process.messages import Streaming
-from runner.request import Served
+from runner.request import Movable, Served
+from runner.worker.gate import Gate
+from runner.worker.standing import Standing
 
 
 class Underway:
-    """*connections*: all that are open in this process, for it is they whom a retiring worker waits for."""
+    """*connections*: all that are open in this process, for it is they whom a retiring worker waits for. What is under
+    way is counted for the *gate*, and in the *standing*.
 
-    def __init__(self, connections: set[Connection], channel: Channel, log: Log) -> None:
+    willing  the WebSockets that could go on elsewhere
+    """
+
+    def __init__(
+        self, connections: set[Connection], channel: Channel, log: Log, standing: Standing, gate: Gate
+    ) -> None:
         self._connections = connections
         self._channel = channel
         self._log = log
+        self._standing = standing
+        self._gate = gate
+        self.willing: set[Movable] = set()
         self._exchanges: set[Served] = set()
         self._told = 0
 
     def begin(self, exchange: Served) -> None:
         """The application is about to be called for it."""
         self._exchanges.add(exchange)
+        self._gate.inflight += 1
+        self._standing.tally(1)
+
+    def upgraded(self, exchange: Movable) -> None:
+        """It has become a WebSocket."""
+        self._standing.tally(0, sockets=1)
+        if exchange.willing:
+            self.willing.add(exchange)
 
     def end(self, exchange: Served) -> None:
-        """Its answer is over, whole or not."""
+        """Its answer is over, whole or not, or it has moved."""
         self._exchanges.discard(exchange)
+        self.willing.discard(exchange)
+        self._gate.inflight -= 1
+        self._standing.tally(-1, sockets=-exchange.upgraded)
 
     def streams(self) -> list[Served]:
         """Those whose answer has begun and goes on."""

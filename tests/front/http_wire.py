@@ -81,6 +81,10 @@ class Process:
         """Note it."""
         self.events.append("upgraded")
 
+    def moving(self, exchange: Exchange) -> None:
+        """Note it."""
+        self.events.append("moving")
+
     def finished(self, exchange: Exchange, status: int, sent: int, whole: bool) -> None:
         """Note it."""
         self.events.append(str(status))

@@ -16,7 +16,7 @@ from runner.front.fastcgi import FastCGIFront
 from runner.front.limits import Limits
 from runner.front.variables import Rules
 from runner.log import Log
-from runner.request import Answer, Exchange, Request
+from runner.request import Answer, Exchange, Movable, Request
 from runner.wire import records
 from runner.wire.requester import End, Reply, Requester
 
@@ -60,6 +60,7 @@ class FakeService:
         self.requests: list[Request] = []
         self.exchanges: list[Exchange] = []
         self.sockets: list[Exchange] = []
+        self.movings: list[Movable] = []
         self.outcomes: list[Outcome] = []
         self.away: list[Away] = []
         self.move: Callable[[socket.socket], None] = lambda sock: None
@@ -85,6 +86,10 @@ class FakeService:
     def upgraded(self, exchange: Exchange) -> None:
         """See runner.request.Service."""
         self.sockets.append(exchange)
+
+    def moving(self, exchange: Movable) -> None:
+        """See runner.request.Service."""
+        self.movings.append(exchange)
 
     def finished(self, exchange: Exchange, status: int, sent: int, whole: bool) -> None:
         """See runner.request.Service."""

@@ -1,14 +1,15 @@
-"""A WebSocket behind a real HTTP front, with a host that is a few lines. Start at Talk."""
+"""A WebSocket behind a real HTTP front, with a host that is a few lines. Start at Talk; Arrived has moved."""
 
 from collections.abc import Callable
 
 from runner.front.http import HTTPFront
 from runner.front.http_peer import Local
 from runner.front.limits import Limits
+from runner.front.luggage import Luggage
 from runner.front.origin import OWN_PAGES, Origins
 from runner.front.upgrade import UpgradeExchange
 from runner.front.variables import Rules
-from runner.request import Answer, Closed, Exchange, Message
+from runner.request import Answer, Closed, Exchange, Message, Question
 from tests.front.rig import Rig
 from tests.support.frames import CLOSE, Heard, Reader, code_of, handshake
 
@@ -18,20 +19,25 @@ class Talk(Rig):
 
     speaks   it sends back what it takes
     taken    that
+    asked    how often it was asked what is to go along; *says*: its answer, None for none
     closed   how it ended, as the host was told
     """
 
     def __init__(
         self, *, echo: bool = True, buffer: int = 0, origins: Origins = OWN_PAGES,
-        answer: Callable[[Exchange], None] | None = None,
+        answer: Callable[[Exchange], None] | None = None, moves: bool = False, says: str | None = None,
     ) -> None:  # fmt: skip
         super().__init__(buffer)
         self.echo = echo
+        self.moves = moves
+        self.says = says
+        self.asked = 0
         self.speaks = True
         self.taken: list[Message] = []
         self.closed: Closed | None = None
         self.exchange: UpgradeExchange
         self._reader = Reader()
+        self._rest = b""
         self.service.answer = answer or self._welcome
         local = Local("", "", True, frozenset())
         self.connection.machine = HTTPFront(self.connection, self.service, Rules(), Limits(), local, origins)
@@ -84,6 +90,12 @@ class Talk(Rig):
                 self.closed = received
                 self.exchange.finish()
                 return
+            if isinstance(received, Question):
+                self.asked += 1
+                if self.says is not None:
+                    self.exchange.move(self.says)
+                    return
+                continue
             self.taken.append(received)
             if self.speaks and not self.exchange.gone:
                 self.exchange.say(received)
@@ -96,5 +108,18 @@ class Talk(Rig):
         assert isinstance(websocket, UpgradeExchange)
         self.exchange = websocket
         self.exchange.resume = self.take
-        websocket.accept(None, [])
+        websocket.accept(None, [], moves=self.moves)
         self.take()
+
+
+class Arrived(Talk):
+    """A socket that comes from another process with this *luggage*; its client has had its 101."""
+
+    def __init__(
+        self, luggage: Luggage, *, refused: bool = False, origins: Origins = OWN_PAGES,
+        answer: Callable[[Exchange], None] | None = None, moves: bool = True,
+    ) -> None:  # fmt: skip
+        super().__init__(origins=origins, answer=answer, moves=moves)
+        front = self.connection.machine
+        assert isinstance(front, HTTPFront)
+        self.connection.come_over(lambda: front.come_over(luggage, refused=refused))

@@ -198,3 +198,16 @@ def test_who_is_crowded_gives_away_what_a_sibling_could_begin(
     gate.crowded = lambda: crowded
     assert gate.admit(request()) is answer
     assert gate.outdated is stale
+
+
+@pytest.mark.parametrize(("stale", "good_until", "outdated"), [
+    (False, 0.0, False), (True, ON_TIME, False), (True, LATE, True),
+])  # fmt: skip
+def test_a_socket_that_moves_is_for_newer_code_if_there_is_some(
+    door: Door, stale: bool, good_until: float, outdated: bool
+) -> None:
+    """It was let in elsewhere, so nothing else is asked, and nothing is counted."""
+    gate = door.gate(stale=stale, good_until=good_until, max_inflight=1)
+    gate.inflight = 1
+    assert gate.outdates(NOW) is outdated
+    assert (door.pauses, door.counted()) == (int(stale), {})

@@ -12,11 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.front.connection import Connection
+from runner.front.http import HTTPFront
+from runner.front.http_peer import Local
+from runner.front.limits import Limits
+from runner.front.luggage import Luggage
+from runner.front.variables import Rules
 from runner.log import Log
 from runner.process.channel import Channel, pair
 from runner.process.messages import Parcel, Taken
+from runner.request import Answer
 from runner.worker.hand_over import INLINE, HandOver
-from tests.front.rig import Recorder
+from tests.front.rig import FakeService, Recorder
+from tests.support.frames import handshake
 
 
 class Desk:
@@ -35,8 +42,9 @@ class Desk:
         self.connection.machine = Recorder()
         self.connection.open()
         log = cast(Log, SimpleNamespace(once_a_minute=lambda kind, text: self.said.append(text)))
-        self.giver = HandOver(self.ours, 7, self.adopt, log)
-        self.taker = HandOver(self.theirs, 8, self.adopt, log)
+        self.outdated = False
+        self.giver = HandOver(self.ours, 7, self.adopt, log, lambda since: self.outdated)
+        self.taker = HandOver(self.theirs, 8, self.adopt, log, lambda since: self.outdated)
 
     def adopt(self, sock: socket.socket, place: int) -> Connection:
         """See Acceptor."""
@@ -191,3 +199,69 @@ def test_with_nobody_to_give_it_to_it_is_closed(desk: Desk) -> None:
     desk.giver.give(desk.connection, b"x" * 10_000)
     assert desk.peer.recv(1) == b""
     assert desk.said == ["a connection could not be given away and is closed"]
+
+
+# ---- WebSockets ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hall(desk: Desk) -> Iterator[FakeService]:
+    """A process whose HTTP front speaks over what comes; its host notes the request, and no more."""
+    service = FakeService(lambda exchange: None)
+
+    def adopt(sock: socket.socket, place: int) -> Connection:
+        connection = Connection(sock, desk.loop, desk.connections, place)
+        local = Local("", "", True, frozenset())
+        connection.machine = HTTPFront(connection, service, Rules(), Limits(), local)
+        return connection
+
+    log = cast(Log, SimpleNamespace(once_a_minute=lambda kind, text: desk.said.append(text)))
+    desk.taker = HandOver(desk.theirs, 8, adopt, log, lambda since: desk.outdated)
+    yield service
+    service.close()
+
+
+@pytest.mark.parametrize("size", [0, 10, INLINE, 250_000])
+def test_a_socket_takes_its_luggage_along(desk: Desk, hall: FakeService, size: int) -> None:
+    """And no code that is older than the giver's may have it; its next host knows all that the last one said."""
+    luggage = Luggage(handshake("/x"), "s" * size, "", None, 1.5, 7, 99.0)
+    desk.giver.move(desk.connection, luggage.pack(), 12.5)
+    parcel, descriptors = desk.arrived()
+    assert parcel._replace(unread="") == Parcel(3, "", 12.5, 6, beside=size >= INLINE, socket=True)
+    desk.taker.take(parcel, descriptors)
+    assert desk.answered() == Taken(True)
+    [exchange] = hall.exchanges
+    websocket = exchange.websocket()
+    assert websocket is not None and not isinstance(websocket, Answer)
+    assert (websocket.state, exchange.request.path, exchange.request.began) == ("s" * size, "/x", 1.5)
+
+
+def pack() -> bytes:
+    """The luggage of any."""
+    return Luggage(handshake(), "state", "", None, 1.5, 7, 99.0).pack()
+
+
+def test_a_socket_for_which_we_are_too_old_is_given_on(desk: Desk, hall: FakeService) -> None:
+    """For newer code than ours; since when it waits stays true. It was taken here, or two would have it."""
+    desk.giver.move(desk.connection, pack(), 12.5)
+    parcel, descriptors = desk.arrived()
+    before = len(os.listdir("/proc/self/fd"))
+    desk.outdated = True
+    desk.taker.take(parcel, descriptors)
+    assert desk.answered() == Taken(True)
+    received = desk.ours.receive()
+    assert received is not None
+    assert (received[0], hall.exchanges) == (parcel._replace(after=8), [])
+    for descriptor in received[1]:
+        os.close(descriptor)
+    assert len(os.listdir("/proc/self/fd")) == before - 1
+
+
+def test_a_socket_that_nobody_may_have_is_told_to_come_back(desk: Desk, hall: FakeService) -> None:
+    """By any worker, be it an old one that leaves."""
+    desk.giver.move(desk.connection, pack(), 12.5)
+    parcel, descriptors = desk.arrived()
+    desk.outdated = True
+    desk.taker.take(parcel._replace(refused="too late"), descriptors, leaving=True)
+    assert desk.peer.recv(9) == b"\x88\x02\x03\xf4"
+    assert (hall.exchanges, len(hall.outcomes)) == ([], 1)

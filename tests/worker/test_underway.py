@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -9,7 +10,10 @@ import pytest
 from runner.log import Log
 from runner.process.channel import Channel, pair
 from runner.process.messages import Message, Streaming
-from runner.request import Served
+from runner.process.scoreboard import Counter, Scoreboard
+from runner.request import Movable, Served
+from runner.worker.gate import Gate
+from runner.worker.standing import Standing
 from runner.worker.underway import Underway
 
 
@@ -22,8 +26,10 @@ class Line:
 class Exchanged:
     """As far as this room knows an exchange."""
 
-    def __init__(self, *, committed: bool = False, gone: bool = False, upgraded: bool = False) -> None:
-        self.committed, self.gone, self.upgraded = committed, gone, upgraded
+    def __init__(
+        self, *, committed: bool = False, gone: bool = False, upgraded: bool = False, willing: bool = False
+    ) -> None:
+        self.committed, self.gone, self.upgraded, self.willing = committed, gone, upgraded, willing
         self.connection = Line()
         self.cuts = 0
 
@@ -40,7 +46,13 @@ class Room:
         self.channel = Channel(theirs)
         self.read, self.write = os.pipe()
         self.connections: set[Any] = set()
-        self.underway = Underway(self.connections, self.channel, Log("worker 0", descriptor=self.write))
+        self.board = Scoreboard()
+        self.row = self.board.row(0)
+        standing = Standing(self.row)
+        standing.begin(1)
+        self.gate = cast(Gate, SimpleNamespace(inflight=0))
+        log = Log("worker 0", descriptor=self.write)
+        self.underway = Underway(self.connections, self.channel, log, standing, self.gate)
 
     def begin(self, **state: bool) -> Exchanged:
         """A request of a client that is connected, unless it is gone."""
@@ -67,8 +79,8 @@ class Room:
         """Give everything back."""
         self.supervisor.close()
         self.channel.close()
-        os.close(self.read)
-        os.close(self.write)
+        for descriptor in (self.read, self.write, self.board.descriptor):
+            os.close(descriptor)
 
 
 @pytest.fixture
@@ -152,3 +164,26 @@ def test_sockets_are_streams_of_their_own_kind(room: Room) -> None:
     assert room.told() == [Streaming(2)]
     socket.gone = True
     assert room.underway.sockets() == []
+
+
+def test_what_is_under_way_is_counted(room: Room) -> None:
+    """For who asks whether there is room for one more, and for who looks at the service."""
+    first, second = room.begin(), room.begin()
+    assert (room.gate.inflight, room.row.get(Counter.INFLIGHT)) == (2, 2)
+    first.upgraded = True
+    room.underway.upgraded(cast(Movable, first))
+    assert (room.gate.inflight, room.row.get(Counter.INFLIGHT), room.row.get(Counter.SOCKETS)) == (2, 1, 1)
+    room.end(first)
+    room.end(second)
+    assert (room.gate.inflight, room.row.get(Counter.INFLIGHT), room.row.get(Counter.SOCKETS)) == (0, 0, 0)
+
+
+def test_sockets_that_could_go_on_elsewhere_are_known(room: Room) -> None:
+    """As long as they are here."""
+    able, plain = room.begin(committed=True, willing=True), room.begin(committed=True)
+    for exchange in (able, plain):
+        exchange.upgraded = True
+        room.underway.upgraded(cast(Movable, exchange))
+    assert room.underway.willing == {cast(Movable, able)}
+    room.end(able)
+    assert room.underway.willing == set()
