@@ -44,7 +44,9 @@ def http_scope(request: Request, state: dict[str, Any]) -> Scope:
     }
 
 
-def websocket_scope(request: Request, state: dict[str, Any], subprotocols: list[str]) -> Scope:
+def websocket_scope(
+    request: Request, state: dict[str, Any], subprotocols: list[str], extensions: dict[str, dict[str, Any]]
+) -> Scope:
     """That of a WebSocket that *request* asks for; the same but where the specification wants it otherwise."""
     scope = http_scope(request, state)
     del scope["method"]
@@ -53,7 +55,7 @@ def websocket_scope(request: Request, state: dict[str, Any], subprotocols: list[
         "asgi": {"version": "3.0", "spec_version": "2.5"},
         "scheme": "wss" if request.scheme == "https" else "ws",
         "subprotocols": subprotocols,
-        "extensions": {"websocket.http.response": {}},
+        "extensions": {"websocket.http.response": {}, **extensions},
     }
 
 

@@ -2,6 +2,7 @@
 
     ASKED  ──websocket.accept───────────────▶  OPEN    ──websocket.send──▶   OPEN
                                                OPEN    ──websocket.close──▶  DONE
+                                               OPEN    ──runner.websocket.move──▶  DONE   (if it was asked to)
     ASKED  ──websocket.close────────────────▶  DONE    (the answer is 403)
     ASKED  ──websocket.http.response.start──▶  DENIED  ──websocket.http.response.body──▶  … as answering.py has it
 
@@ -19,6 +20,10 @@ from runner.host.answering import Answering, Begin, Part, pairs
 from runner.request import Closed, Message
 
 ACCEPT, SEND, CLOSE = "websocket.accept", "websocket.send", "websocket.close"
+MOVE = "runner.websocket.move"
+"""The extension of asgi_websocket.py, and its events."""
+MAX_STATE = 262_144
+"""Bytes of a state, as UTF-8."""
 _DENIAL, _PREFIX = "websocket.http.response.", "websocket."
 
 
@@ -27,6 +32,13 @@ class Accept(NamedTuple):
 
     subprotocol: str | None
     headers: list[tuple[str, str]]
+    moves: bool = False
+
+
+class Move(NamedTuple):
+    """As WebSocket.move wants it."""
+
+    state: str
 
 
 class Stage(Enum):
@@ -39,15 +51,16 @@ class Stage(Enum):
 
 
 class Talking:
-    """One WebSocket, as far as the application has brought it."""
+    """One WebSocket, as far as the application has brought it; *asked*: it may say its state."""
 
-    __slots__ = ("_denial", "stage")
+    __slots__ = ("_denial", "asked", "stage")
 
     def __init__(self) -> None:
         self.stage = Stage.ASKED
+        self.asked = False
         self._denial: Answering | None = None
 
-    def take(self, event: dict[str, Any]) -> Accept | Message | Closed | Begin | Part:
+    def take(self, event: dict[str, Any]) -> Accept | Message | Closed | Move | Begin | Part:
         """What *event* says. Raises LocalProtocolError."""
         kind, stage = event.get("type"), self.stage
         if kind == SEND and stage is Stage.OPEN:
@@ -60,6 +73,10 @@ class Talking:
             closed = _closed(event)
             self.stage = Stage.DONE
             return closed
+        if kind == MOVE and stage is Stage.OPEN and self.asked:
+            move = _move(event)
+            self.stage = Stage.DONE
+            return move
         if isinstance(kind, str) and kind.startswith(_DENIAL) and stage in (Stage.ASKED, Stage.DENIED):
             return self._deny(event, kind)
         raise LocalProtocolError(f"the application sent {kind!r}; expected was {stage.value}")
@@ -75,7 +92,24 @@ def _accept(event: dict[str, Any]) -> Accept:
     subprotocol = event.get("subprotocol")
     if not isinstance(subprotocol, str | None):
         raise LocalProtocolError(f"the subprotocol in {ACCEPT!r} is {subprotocol!r}: give a str, or None")
-    return Accept(subprotocol, pairs(event.get("headers", ()), ACCEPT))
+    moves = event.get(MOVE, False)
+    if not isinstance(moves, bool):
+        raise LocalProtocolError(f"{MOVE!r} in {ACCEPT!r} is {moves!r}: give a bool, or leave it out")
+    return Accept(subprotocol, pairs(event.get("headers", ()), ACCEPT), moves)
+
+
+def _move(event: dict[str, Any]) -> Move:
+    state = event.get("state")
+    if not isinstance(state, str):
+        raise LocalProtocolError(f"the state in {MOVE!r} is of {type(state).__name__}: give a str")
+    try:
+        size = len(state.encode())
+    except UnicodeEncodeError as error:
+        raise LocalProtocolError(f"the state in {MOVE!r} must be UTF-8: {error.reason}") from error
+    if size > MAX_STATE:
+        raise LocalProtocolError(f"the state in {MOVE!r} has {size} bytes: at most {MAX_STATE} can be taken along; "
+                                 "say where the rest is kept")
+    return Move(state)
 
 
 def _message(event: dict[str, Any]) -> Message:

@@ -69,9 +69,10 @@ def test_the_version_keeps_frameworks_listening_for_the_client() -> None:
 def test_that_of_a_websocket_is_the_same_but_for_what_it_is(scheme: str, socket: str) -> None:
     """It has no method, and schemes of its own; it hears of the end by an error, too, so the newer rules apply."""
     request = Request({**VARIABLES, "SCRIPT_NAME": "/live"}, scheme, 0.0)
-    made, plain = websocket_scope(request, {"a": 1}, ["chat"]), http_scope(request, {"a": 1})
+    made, plain = websocket_scope(request, {"a": 1}, ["chat"], {"x": {}}), http_scope(request, {"a": 1})
     assert (made["type"], made["scheme"], made["subprotocols"]) == ("websocket", socket, ["chat"])
     assert made["asgi"] == {"version": "3.0", "spec_version": "2.5"}
+    assert made["extensions"] == {"websocket.http.response": {}, "x": {}}
     same = plain.keys() - {"type", "scheme", "asgi", "extensions", "method"}
     assert {key: made[key] for key in same} == {key: plain[key] for key in same}
     assert made.keys() == plain.keys() - {"method"} | {"subprotocols"}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from runner.errors import LocalProtocolError
 from runner.host.answering import Begin, Part
-from runner.host.talking import Accept, Stage, Talking
+from runner.host.talking import MAX_STATE, MOVE, Accept, Move, Stage, Talking
 from runner.request import Closed
 
 ACCEPT: dict[str, Any] = {"type": "websocket.accept"}
@@ -29,6 +29,7 @@ def test_each_event_is_what_an_exchange_needs_to_know() -> None:
     """With the specification's defaults."""
     assert told(ACCEPT) == Accept(None, [])
     assert told({**ACCEPT, "subprotocol": "chat", "headers": [(b"a", b"1")]}) == Accept("chat", [("a", "1")])
+    assert told({**ACCEPT, MOVE: True}) == Accept(None, [], moves=True)
     assert told(ACCEPT, TEXT) == "a"
     assert told(ACCEPT, TEXT, {"type": "websocket.send", "bytes": b"b", "text": None}) == b"b"
     assert told(ACCEPT, {"type": "websocket.send", "bytes": bytearray(b"b")}) == b"b"
@@ -45,6 +46,7 @@ ORDERS: list[tuple[list[dict[str, Any]], str]] = [
     ([TEXT], "expected was 'websocket.accept', 'websocket.close' or 'websocket.http.response.start'"),
     ([ACCEPT, ACCEPT], "expected was 'websocket.send' or 'websocket.close'"),
     ([ACCEPT, START], "expected was 'websocket.send' or 'websocket.close'"),
+    ([ACCEPT, {"type": MOVE, "state": "x"}], "expected was 'websocket.send' or 'websocket.close'"),
     ([ACCEPT, CLOSE, TEXT], "expected was nothing more: it is closed"),
     ([ACCEPT, CLOSE, CLOSE], "nothing more"),
     ([CLOSE, ACCEPT], "nothing more"),
@@ -71,6 +73,7 @@ def test_every_other_order_is_refused_with_what_was_expected(events: list[dict[s
 @pytest.mark.parametrize("event", [
     {**ACCEPT, "subprotocol": b"chat"}, {**ACCEPT, "headers": [("a", "b")]}, {**ACCEPT, "headers": 7},
     {**CLOSE, "code": "1000"}, {**CLOSE, "reason": b"x"}, {**START, "status": 101},
+    {**ACCEPT, MOVE: 1}, {**ACCEPT, MOVE: None},
 ])  # fmt: skip
 def test_an_event_that_cannot_be_is_refused(event: dict[str, Any]) -> None:
     """And another one may come in its place."""
@@ -103,3 +106,35 @@ def test_whatever_comes_it_is_accepted_or_denied_once(events: list[dict[str, Any
         taken.append(event["type"])
     assert taken.count("websocket.accept") + taken.count("websocket.http.response.start") <= 1
     assert taken.count("websocket.close") <= 1
+
+
+def asked() -> Talking:
+    """An open one whose application was asked for its state."""
+    talking = Talking()
+    talking.take(ACCEPT)
+    talking.asked = True
+    return talking
+
+
+@pytest.mark.parametrize("state", ["", "x" * MAX_STATE, "ж" * (MAX_STATE // 2)])
+def test_who_is_asked_may_say_his_state(state: str) -> None:
+    """Nothing may be said after that."""
+    talking = asked()
+    talking.take(TEXT)
+    assert talking.take({"type": MOVE, "state": state}) == Move(state)
+    with pytest.raises(LocalProtocolError, match="nothing more"):
+        talking.take(TEXT)
+
+
+@pytest.mark.parametrize(("event", "said"), [
+    ({}, "NoneType: give a str"), ({"state": b"x"}, "bytes: give a str"), ({"state": {"a": 1}}, "dict: give a str"),
+    ({"state": "\ud800"}, "must be UTF-8"), ({"state": "x" * (MAX_STATE + 1)}, "262145 bytes: at most 262144"),
+    ({"state": "ж" * (MAX_STATE // 2 + 1)}, "262146 bytes: at most 262144"),
+])  # fmt: skip
+def test_a_state_that_cannot_be_is_refused(event: dict[str, Any], said: str) -> None:
+    """With what would be right; it is open still, and may say another one."""
+    talking = asked()
+    with pytest.raises(LocalProtocolError, match=said):
+        talking.take({"type": MOVE, **event})
+    talking.take(TEXT)
+    assert talking.take({"type": MOVE, "state": "less"}) == Move("less")
