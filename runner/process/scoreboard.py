@@ -30,7 +30,7 @@ class Counter(IntEnum):
     REFUSED = 5  # requests answered 503 at once, refusals.py
     INFLIGHT = 6
     CUT = 7
-    MOVED = 8  # idle connections given away
+    MOVED = 8  # idle connections given away, and WebSockets that have moved
     EXPIRED = 9  # requests answered 503 after they had been held too long
     SOCKETS = 10  # WebSockets that are open; INFLIGHT is without them, for nobody waits behind one
 

@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable
 
 from runner.process.messages import Arrived, Heirs
+from runner.process.scoreboard import Counter, Row
 from runner.request import Movable
 from runner.worker.hand_over import HandOver
 from runner.worker.underway import Underway
@@ -32,15 +33,16 @@ LOOK = 0.25
 
 
 class Moving:
-    """*left* is told of each that has left this process."""
+    """Each that has left is counted in the *row*, and *left* is called."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, underway: Underway, hand_over: HandOver,
-        left: Callable[[Movable], object],
+        self, loop: asyncio.AbstractEventLoop, underway: Underway, hand_over: HandOver, row: Row,
+        left: Callable[[], object],
     ) -> None:  # fmt: skip
         self._loop = loop
         self._underway = underway
         self._hand_over = hand_over
+        self._row = row
         self._left = left
         self._heirs = self._closed = False
         self._unasked: list[Movable] = []
@@ -116,7 +118,9 @@ class Moving:
             else:
                 self._away += 1
                 self._hand_over.move(exchange.connection, exchange.depart(), time.monotonic())
-                self._left(exchange)
+                self._underway.end(exchange)
+                self._row.count(Counter.MOVED)
+                self._left()
 
 
 def _turn_away(exchange: Movable) -> None:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from runner.process.messages import Arrived, Heirs
+from runner.process.scoreboard import Counter, Row
 from runner.request import Movable
 from runner.worker.hand_over import HandOver
 from runner.worker.moving import BATCH, LOOK, WINDOW, Moving
@@ -58,14 +59,18 @@ class Hall:
         self.prompt = prompt
         self.asked: list[int] = []
         self.away: list[int] = []
+        self.counted: list[Counter] = []
+        self.lefts: list[int] = []
         self.visits = [Visit(self, number) for number in range(count)]
         self.willing = set(self.visits)
         hand_over = SimpleNamespace(move=lambda connection, luggage, since: self.away.append(int(luggage)))
+        row = SimpleNamespace(count=self.counted.append)
         self.moving = Moving(
-            self.loop, cast(Underway, self), cast(HandOver, hand_over), cast(Callable[[Movable], object], self._left)
+            self.loop, cast(Underway, self), cast(HandOver, hand_over), cast(Row, row), lambda: self.lefts.append(1)
         )
 
-    def _left(self, visit: Visit) -> None:
+    def end(self, visit: Visit) -> None:
+        """See Underway."""
         self.willing.discard(visit)
 
     async def until(self, claim: Callable[[], object]) -> None:
@@ -95,6 +100,7 @@ def test_nobody_is_asked_before_there_is_somebody_who_could_have_him() -> None:
         hall.moving.hear(Heirs(True))
         await hall.settle()
         assert sorted(hall.away) == [0, 1, 2]
+        assert (hall.counted, len(hall.lefts), hall.willing) == ([Counter.MOVED] * 3, 3, set())
 
     play(scene)
 
