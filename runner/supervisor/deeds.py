@@ -77,7 +77,13 @@ class Deeds:
     def start_elsewhere(self, station: Station) -> None:
         """Its checkpoint is of no use; another one may be, or it begins from the beginning."""
         self._crew.withdraw(station)
-        self._start(orders.Start(station.number, voids=station.voids))
+        self._start_again(station)
+
+    def start_earlier(self, station: Station, paths: Sequence[str], modules: int) -> None:
+        """What it has imported was saved since; see note_changed for *paths* and *modules*."""
+        self._crew.withdraw(station)
+        self.note_changed(paths, modules)
+        self._start_again(station)
 
     def note_changed(self, paths: Sequence[str], modules: int = -1) -> None:
         """These were saved: the next one is likeliest to be one of them; of many, another checkout say, any.
@@ -101,10 +107,16 @@ class Deeds:
 
     def start_plainly(self, station: Station) -> None:
         """What was loaded before the application does not suit it."""
+        # First: among the last words of a checkpoint may be that this process has ended, which is no news then. It was,
+        # once, and the same station was started elsewhere twice, its journal closed twice; by then the number was that
+        # of the new one's channel.
+        self._crew.withdraw(station)
         self._crew.standby.clear()
-        if station.number in self._crew.stations:
-            self.pace = self.pace._replace(preload=False)
-            self.start_elsewhere(station)
+        self.pace = self.pace._replace(preload=False)
+        self._start_again(station)
+
+    def _start_again(self, station: Station) -> None:
+        self._start(orders.Start(station.number, voids=station.voids))
 
     def _start(self, order: orders.Start | orders.Explain) -> None:
         try:

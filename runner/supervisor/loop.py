@@ -189,8 +189,7 @@ class Supervisor:
             case messages.Resumed(pid):
                 station.note_pid(pid)
             case messages.Passed(paths, modules):
-                self._deeds.note_changed(paths, modules)
-                self._deeds.start_elsewhere(station)
+                self._deeds.start_earlier(station, paths, modules)
             case messages.Unfit(note):
                 if note:
                     self._chronicle.note(note)

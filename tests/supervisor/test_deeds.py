@@ -28,7 +28,9 @@ class Stand:
         kill = lambda: self.done.append("killed")  # noqa: E731
         self.hands = {1: hand}
         self.stations = {1: SimpleNamespace(channel=channel, kill=kill)}
-        self.standby = SimpleNamespace(pass_over=lambda modules: self.done.append(("after", modules)))
+        self.standby = SimpleNamespace(
+            pass_over=lambda modules: self.done.append(("after", modules)), clear=lambda: self.done.append("clear")
+        )
         inbox = Inbox(*(cast("Any", None),) * 4)
         self.deeds = Deeds(cast("Any", self), self.roster, cast("Any", self), inbox, self.settings)
 
@@ -138,6 +140,18 @@ def test_a_checkpoint_that_is_of_no_use_is_no_failure() -> None:
     stand = Stand()
     stand.deeds.start_elsewhere(cast("Any", SimpleNamespace(number=1, voids=2)))
     assert stand.done == [("withdraw", 1), ("start", orders.Start(1, voids=2), "")]
+
+
+def test_who_is_started_elsewhere_is_withdrawn_before_others_are_given_up() -> None:
+    """What they say at last may be that it has ended: that is no news, and nobody starts it a second time."""
+    station, again = cast("Any", SimpleNamespace(number=1, voids=2)), ("start", orders.Start(1, voids=2), "")
+    stand = Stand()
+    stand.deeds.start_earlier(station, ["/srv/view.py"], 7)
+    assert stand.done == [("withdraw", 1), ("after", 7), again]
+    stand = Stand()
+    stand.deeds.start_plainly(station)
+    assert stand.done == [("withdraw", 1), "clear", again]
+    assert not stand.deeds.pace.preload
 
 
 @pytest.mark.parametrize(("modules", "given_up"), [(7, [("after", 7)]), (0, [("after", 0)]), (-1, [])])
