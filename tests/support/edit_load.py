@@ -149,7 +149,7 @@ def _status(probe: Probe) -> dict[str, Any]:
 class Single:
     """A load on one route whose saves mostly wait until the one before was seen, and then up to *pause* seconds.
 
-    Every fourth save or so does not wait. Visitors ask without a pause, on a connection for each request.
+    Every fourth save, drawn at random, does not wait. Visitors ask without a pause, on a connection for each request.
     """
 
     visitors: int = 32
@@ -163,9 +163,10 @@ def run_single(probe: Probe, site: Site, single: Single, first: int, seed: int) 
     with ExitStack() as stack:
         plan = Plan((route(probe.served, title(site), site, stack),), single.visitors, seed, kept=0.0)
         with CrowdProcess(plan) as crowd:
-            for _ in range(single.edits):
+            hasty = chance.sample(range(single.edits), single.edits // 4)
+            for number in range(single.edits):
                 save = editor.save()
-                if chance.random() < 0.75:
+                if number not in hasty:
                     crowd.wait_for(save.version, plan.patience)
                 # Not a wait for something: the moment of the next save is what is tried.
                 time.sleep(chance.uniform(0, single.pause))

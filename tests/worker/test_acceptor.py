@@ -191,7 +191,9 @@ def test_without_descriptors_it_looks_away_for_a_while(monkeypatch: pytest.Monke
         starved.starved = False
         if leaves:
             hall.acceptor.pause()
-        await asyncio.sleep(0.2)
+            await asyncio.sleep(0.2)
+        else:
+            await hall.until(lambda: len(hall.entered) == 1)
         assert (starved.tries, len(hall.entered)) == ((1, 0) if leaves else (2, 1))
         assert len(hall.said) == 1 and "raise the limit of open files" in hall.said[0]
 
