@@ -92,4 +92,5 @@ web-servers:
 	command -v cgi-fcgi >/dev/null || missing+=(libfcgi-bin)
 	command -v chromium chromium-browser google-chrome >/dev/null || missing+=(chromium)
 	command -v redis-server >/dev/null || missing+=(redis-server)
+	command -v node >/dev/null || missing+=(nodejs)
 	[ $${#missing[@]} = 0 ] || .ci/debian-packages "$${missing[@]}"

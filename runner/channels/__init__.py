@@ -17,9 +17,10 @@ Nothing is to be installed for one machine; `--channels redis://host` joins seve
     store      what keeps the channels, as everybody else here sees it
     reader     one for each loop: what comes from the store goes to all who listen here
     current    which store this process has
+    web        `endpoint`, an ASGI application for browsers, and what speaks to it there
 
-Laws: knows no wire of a web server and no process; a generation says where its store is (current.furnish). A listener
-misses nothing silently: it is told of a gap by a Resync, or there was none.
+Laws: no process is known here, and of the web only ASGI, in web/; a generation says where its store is
+(current.furnish). A listener misses nothing silently: it is told of a gap by a Resync, or there was none.
 """
 
 from __future__ import annotations
@@ -45,11 +46,13 @@ from runner.channels.message import (
 )
 from runner.channels.reader import PAGE
 from runner.channels.store import Pause
+from runner.channels.web.endpoint import Endpoint, endpoint
 from runner.errors import BadChannel, BadMessage, ChannelError, ChannelsUnavailable
 
 __all__ = [
-    "OLDEST", "BadChannel", "BadMessage", "ChannelError", "ChannelsUnavailable", "Message", "Position", "Reason",
-    "Resync", "position", "position_sync", "publish", "publish_sync", "subscribe", "subscribe_sync",
+    "OLDEST", "BadChannel", "BadMessage", "ChannelError", "ChannelsUnavailable", "Endpoint", "Message", "Position",
+    "Reason", "Resync", "endpoint", "position", "position_sync", "publish", "publish_sync", "subscribe",
+    "subscribe_sync",
 ]  # fmt: skip
 
 _LONG = 30.0
