@@ -2,6 +2,7 @@
 
     endpoint    the ASGI application that is mounted; says who does the rest
     talk        what is said, in both directions, as JSON
+    entrance    who comes in, and when, after a restart
     rights      the application's rules: who may listen, who may publish
     lines       the channels that one client listens to, one after another
     publishing  what a client publishes, in order

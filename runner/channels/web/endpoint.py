@@ -15,6 +15,7 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
+from runner.channels.web.entrance import Entrance
 from runner.channels.web.posts import post
 from runner.channels.web.rights import Receive, Rights, Rule, Scope, Send, nobody, public
 from runner.channels.web.sockets import Visit
@@ -36,12 +37,13 @@ class Endpoint:
 
     def __init__(self, may_subscribe: Rule = public, may_publish: Rule = nobody) -> None:
         self._rights = Rights(may_subscribe, may_publish)
+        self._entrance = Entrance()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI 3.0."""
         kind = scope["type"]
         if kind == "websocket":
-            await Visit(self._rights, scope, receive, send).run()
+            await Visit(self._rights, self._entrance, scope, receive, send).run()
         elif kind == "http":
             await self._answer(scope, receive, send)
         elif kind == "lifespan":

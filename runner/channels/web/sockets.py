@@ -19,6 +19,7 @@ import json
 
 from runner.channels.current import reader
 from runner.channels.message import parse_position
+from runner.channels.web.entrance import Entrance
 from runner.channels.web.lines import Lines, words
 from runner.channels.web.publishing import Outbox
 from runner.channels.web.rights import Event, Receive, Rights, Scope, Send
@@ -47,7 +48,10 @@ class _Left(Exception):
 class Visit:
     """A client, from its handshake to its end, or to its move."""
 
-    def __init__(self, rights: Rights, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, rights: Rights, entrance: Entrance, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        self._entrance = entrance
         self._rights, self._scope, self._receive, self._send = rights, scope, receive, send
         self._lines = Lines(reader())
         self._outbox = Outbox(reader(), rights, scope, self._answer)
@@ -56,12 +60,15 @@ class Visit:
     async def run(self) -> None:
         """All of it. Raises what the application's rules raise."""
         extension = (self._scope.get("extensions") or {}).get(MOVE)
+        moved = extension is not None and extension["state"] is not None
         await self._receive()
+        if not moved:
+            await self._entrance.enter()
         await self._send({"type": "websocket.accept"} | ({} if extension is None else {MOVE: True}))
         try:
             async with asyncio.TaskGroup() as tasks:
                 writing = tasks.create_task(self._write())
-                if extension is not None and extension["state"] is not None:
+                if extension is not None and moved:
                     await self._unpack(extension["state"])
                 last = await self._read(tasks)
                 writing.cancel()
