@@ -21,6 +21,9 @@ DUMP_SIGNAL = signal.SIGXCPU
 interpreter lock."""
 
 
+PACE = 200
+"""WebSockets that are told to come back (1012) in a second, by all workers together."""
+
 FORKING = -1
 """The slot of a generation that forks its workers."""
 ZYGOTE = -4
@@ -232,9 +235,13 @@ class Streaming(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """supervisor -> worker: your time is nearly over (*reason*); cut what you send, or it will be taken for whole."""
+    """supervisor -> worker: your time is nearly over (*reason*); cut what you send, or it will be taken for whole.
+
+    *spread*: seconds over which WebSockets are to be told, one after the other.
+    """
 
     reason: str
+    spread: float = 0.0
 
 
 class Account(NamedTuple):

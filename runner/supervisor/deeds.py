@@ -55,8 +55,8 @@ class Deeds:
                 self._fork(number, slot, solo=solo)
             case orders.RetireWorker(key):
                 self._crew.order(self._crew.hands[key].channel, messages.Retire(last=self._roster.stopping))
-            case orders.CutWorker(key, reason):
-                self._crew.order(self._crew.hands[key].channel, messages.Cut(reason))
+            case orders.CutWorker(key, reason, spread):
+                self._crew.order(self._crew.hands[key].channel, messages.Cut(reason, spread))
             case orders.KillWorker(key, reason):
                 self.kill(self._crew.hands[key], reason)
             case orders.RetireGeneration(number) if number in self._crew.stations:

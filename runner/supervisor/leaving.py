@@ -2,7 +2,8 @@
 
     busy        until --graceful-timeout is over
     streaming   nothing but answers that have begun: for ever, unless the whole run stops
-    too many    so many younger ones are leaving as well: HURRY seconds
+    too many    so many younger ones are leaving as well: HURRY seconds, and for each stream 1/PACE more, for who is
+                told to come back does so at once, and all of them in the same moment would be a herd
     late        CUT seconds before the end it is told to cut what it sends, and then it is killed
 
 Laws: pure; at a stop the roster sets the deadlines, and nothing here lifts one for longer than until it looks again.
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import inf
 
+from runner.process.messages import PACE
 from runner.supervisor.life import Worker
 from runner.supervisor.orders import CutWorker, KillWorker, Order
 
@@ -47,18 +49,16 @@ def hurry(workers: Iterable[Worker], current: int, now: float) -> None:
     """
     busy = [worker for worker in workers if worker.leaving and not worker.killed]
     oldest = sorted({worker.generation for worker in busy} - {current})[:-FINISHING]
-    for worker in busy:
-        if worker.generation in oldest:
-            _hurry(worker, now, f"{FINISHING} younger generations that are no longer the newest one have workers, too")
+    one_too_many = [worker for worker in busy if worker.generation in oldest]
+    _hurry(one_too_many, now, f"{FINISHING} younger generations that are no longer the newest one have workers, too")
     for slot in {worker.slot for worker in busy}:
         replaced = sorted((w for w in busy if (w.generation, w.slot) == (current, slot)), key=lambda each: each.key)
-        for worker in replaced[:-FINISHING]:
-            _hurry(worker, now, f"{FINISHING} younger workers in its place have answers to finish, too")
+        _hurry(replaced[:-FINISHING], now, f"{FINISHING} younger workers in its place have answers to finish, too")
 
 
 def next_step(worker: Worker) -> float:
     """When something has to be done if it is still there: monotonic seconds, infinite for never."""
-    return inf if worker.killed else worker.deadline if worker.cut else worker.deadline - CUT
+    return inf if worker.killed else worker.deadline if worker.cut else worker.deadline - worker.spread - CUT
 
 
 def end(worker: Worker, now: float, reason: str) -> list[Order]:
@@ -67,11 +67,14 @@ def end(worker: Worker, now: float, reason: str) -> list[Order]:
         return []
     if now < worker.deadline:
         worker.cut = True
-        return [CutWorker(worker.key, worker.hurried or reason)]
+        return [CutWorker(worker.key, worker.hurried or reason, worker.spread)]
     worker.killed = True
     return [KillWorker(worker.key, worker.hurried or reason)]
 
 
-def _hurry(worker: Worker, now: float, reason: str) -> None:
-    if now + HURRY < worker.deadline:
-        worker.deadline, worker.hurried = now + HURRY, reason
+def _hurry(workers: list[Worker], now: float, reason: str) -> None:
+    hurried = [worker for worker in workers if now + HURRY < worker.deadline and not worker.hurried]
+    spread = sum(worker.streams for worker in hurried) / PACE
+    for worker in hurried:
+        if now + HURRY + spread < worker.deadline:
+            worker.deadline, worker.hurried, worker.spread = now + HURRY + spread, reason, spread

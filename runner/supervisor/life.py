@@ -119,7 +119,7 @@ class Worker:
     when; *deadline*: when it is killed if it is still there (monotonic seconds). How these come about: leaving.py.
 
     *streams*: answers that have begun, if they are all that it is busy with; *hurried*: why it has less time than
-    others; *cut*: it was told that its time is nearly over.
+    others; *spread*: seconds of these over which it ends its streams; *cut*: it was told that its time is nearly over.
     """
 
     key: int
@@ -132,6 +132,7 @@ class Worker:
     left: float = 0.0
     streams: int = 0
     hurried: str = ""
+    spread: float = 0.0
     cut: bool = False
     killed: bool = False
     deadline: float = inf

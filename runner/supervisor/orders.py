@@ -46,10 +46,11 @@ class RetireWorker(NamedTuple):
 
 
 class CutWorker(NamedTuple):
-    """Have this worker cut what it is still sending, for it will be ended; *reason* for the log."""
+    """Have this worker cut what it is still sending, for it will be ended; *reason* for the log, *spread* as of Cut."""
 
     key: int
     reason: str
+    spread: float = 0.0
 
 
 class KillWorker(NamedTuple):

@@ -19,7 +19,7 @@
     onlooker     such a thread: awake while there is something to see
     underway     the requests under way, and which of them are streams
     moving       WebSockets that move to other workers
-    farewell     WebSockets at a stop: they end one after the other
+    farewell     WebSockets that have to end, one after the other
     gate         may a request go on here, now that its head is complete?
     standing     what it is doing, on the scoreboard
     soon         what is done once in the next turn, however often it was asked for

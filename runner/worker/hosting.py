@@ -128,8 +128,8 @@ class Hosting:
             return False
         return self._task.mounts[mounts.find(self._prefixes, path)].target.kind == "WSGI"
 
-    def cancel(self, *, background: bool) -> None:
-        """Cancel what runs on the loop: all, or only work whose answer is complete."""
+    def cancel(self, *, background: bool = False) -> None:
+        """Cancel what runs on the loop: all, or only *background* work, whose answer is complete."""
         for host in self._tasks:
             host.cancel(background=background)
 

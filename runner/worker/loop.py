@@ -193,9 +193,10 @@ class _Worker:
                         self._access.reopen()
                     case messages.Keep():
                         self._keep()
-                    case messages.Cut(reason):
+                    case messages.Cut(reason, spread):
                         self._underway.cut(reason)
-                        self._hosting.cancel(background=False)
+                        self._farewell(spread)
+                        self._loop.call_later(spread, self._hosting.cancel)
                     case messages.Heirs() | messages.Arrived() as news:
                         self._moving.hear(news)
                     case messages.Account() as asked:
@@ -250,11 +251,14 @@ class _Worker:
                 self.part(connection, unread)
         if last:
             self._moving.close()
-            Farewell(self._loop, self._underway.sockets, self._settings).begin()
+            self._farewell(self._settings.graceful_timeout / 2)
         cancel = partial(self._hosting.cancel, background=not last)
         self._loop.call_later(self._settings.graceful_timeout * PATIENCE, cancel)
         self._ticker.hasten()
         self._leave_if_idle()
+
+    def _farewell(self, within: float) -> None:
+        Farewell(self._loop, self._underway.sockets, self._settings.workers, within).begin()
 
     def _busy(self) -> bool:
         return self._gate.inflight > 0 or self.draining

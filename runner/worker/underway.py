@@ -85,9 +85,13 @@ class Underway:
             self._channel.send(Streaming(count))
 
     def cut(self, reason: str) -> None:
-        """Nobody waits any longer: end the streams so that each client sees that something is missing."""
+        """Nobody waits any longer: end the streams so that each client sees that something is missing.
+
+        To WebSockets somebody else says farewell.
+        """
         streams = self.streams()
         for exchange in streams:
-            exchange.cut()
+            if not exchange.upgraded:
+                exchange.cut()
         if streams:
             self._log.warning(f"answers that had begun and were cut: {len(streams)}; {reason}")

@@ -4,6 +4,7 @@ from math import inf
 
 import pytest
 
+from runner.process.messages import PACE
 from runner.supervisor.leaving import CUT, FINISHING, HURRY, end, hurry, leave, next_step, stream
 from runner.supervisor.life import Worker
 from runner.supervisor.orders import CutWorker, KillWorker
@@ -69,9 +70,23 @@ def test_the_oldest_generation_beyond_is_hurried() -> None:
     hurried = [worker for worker in workers if worker.hurried]
     assert [worker.generation for worker in hurried] == [1, 1]
     assert {next_step(worker) for worker in hurried} == {NOW + HURRY - CUT}
+    assert {worker.deadline for worker in hurried} == {NOW + HURRY + 1 / PACE}
     assert {next_step(worker) for worker in workers if not worker.hurried} == {inf}
-    (order,) = end(hurried[0], NOW + HURRY, LATE)
+    (order,) = end(hurried[0], NOW + HURRY + 1 / PACE, LATE)
     assert order == KillWorker(2, "4 younger generations that are no longer the newest one have workers, too")
+
+
+def test_who_has_many_streams_ends_them_one_after_the_other() -> None:
+    """All workers of that generation together at PACE, each over the whole of that time."""
+    workers = [leaver(key, key % 2, key // 2) for key in range(2, 2 * FINISHING + 4)]
+    for worker in workers[:2]:
+        stream(worker, 500, NOW, 30.0)
+    hurry(workers, 99, NOW)
+    for worker in workers[:2]:
+        assert next_step(worker) == NOW + HURRY - CUT
+        (order,) = end(worker, NOW + HURRY - CUT, LATE)
+        assert isinstance(order, CutWorker) and order.spread == 1000 / PACE
+        assert next_step(worker) == NOW + HURRY + 1000 / PACE
 
 
 def test_of_the_present_generation_each_slot_counts_by_itself() -> None:

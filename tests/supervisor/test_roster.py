@@ -2,6 +2,7 @@
 
 import pytest
 
+from runner.process.messages import PACE
 from runner.supervisor.leaving import CUT, FINISHING, HURRY
 from runner.supervisor.life import ALONE, FIRST, PATIENT, SLOW, Phase
 from runner.supervisor.orders import (
@@ -573,7 +574,7 @@ def test_streams_are_counted_too() -> None:
     play.roster.note_streaming(keys[0], 0, play.now)
     play.roster.note_streaming(keys[0], 2, play.now)
     assert [type(order) for order in play.go(later=HURRY - CUT)] == [CutWorker]
-    (order,) = play.go(later=CUT)
+    (order,) = play.go(later=CUT + 1 / PACE)
     assert isinstance(order, KillWorker) and order.key == keys[0]
 
 
@@ -759,8 +760,8 @@ def test_recycled_workers_with_streams_are_not_too_many_either() -> None:
         play.roster.note_ready(play.workers(1)[0])
         assert play.given(KillWorker) == []
     reason = "4 younger workers in its place have answers to finish, too"
-    assert play.go(later=HURRY - CUT) == [CutWorker(keys[0], reason)]
-    assert play.go(later=CUT) == [KillWorker(keys[0], reason)]
+    assert play.go(later=HURRY - CUT) == [CutWorker(keys[0], reason, 1 / PACE)]
+    assert play.go(later=CUT + 1 / PACE) == [KillWorker(keys[0], reason)]
     assert play.go(later=100.0) == []
 
 

@@ -7,7 +7,6 @@ from typing import cast
 import pytest
 
 from runner.request import Served
-from runner.settings import resolve
 from runner.worker.farewell import Farewell
 
 
@@ -17,9 +16,7 @@ class Hall:
     def __init__(self, count: int, *, workers: int, within: float) -> None:
         self.open = [f"socket {number}" for number in range(count)]
         self.times: list[float] = []
-        flags = {"target": "app", "workers": workers, "graceful_timeout": f"{within * 1000:.0f}ms"}
-        settings = resolve(flags, {}, "/").settings
-        self.farewell = Farewell(asyncio.get_running_loop(), self.sockets, settings)
+        self.farewell = Farewell(asyncio.get_running_loop(), self.sockets, workers, within)
 
     def sockets(self) -> list[Served]:
         """Those that are open."""
@@ -45,10 +42,10 @@ async def empty(hall: Hall) -> None:
 
 
 @pytest.mark.parametrize(
-    ("workers", "within", "least"), [(1, 60.0, 0.095), (4, 60.0, 0.38), (4, 0.2, 0.095), (1, 0.0, 0.0)]
+    ("workers", "within", "least"), [(1, 60.0, 0.095), (4, 60.0, 0.38), (4, 0.1, 0.095), (1, 0.0, 0.0)]
 )
 def test_they_go_one_after_the_other(workers: int, within: float, least: float) -> None:
-    """200 a second from all workers together, but all of them in half of the time that is there."""
+    """200 a second from all workers together, but all of them in the time that is there."""
 
     async def play() -> None:
         hall = Hall(20, workers=workers, within=within)
