@@ -340,6 +340,7 @@ class _Worker:
     def upgraded(self, exchange: Movable) -> None:
         """See runner.request.Service."""
         self._underway.upgraded(exchange)
+        self._moving.note_upgraded()
 
     def moving(self, exchange: Movable) -> None:
         """See runner.request.Service."""

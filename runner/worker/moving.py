@@ -24,7 +24,7 @@ from runner.request import Movable
 from runner.worker.hand_over import HandOver
 from runner.worker.underway import Underway
 
-WINDOW = 64
+WINDOW = 32
 """How many of a worker may be on their way."""
 BATCH = 16
 """How many are asked in one turn of the loop: each is a task that wakes."""
@@ -58,6 +58,10 @@ class Moving:
         else:
             self._away = max(0, self._away - 1)
             self._give()
+        self._plan()
+
+    def note_upgraded(self) -> None:
+        """There is another one, be it that the application accepts it while its worker retires already."""
         self._plan()
 
     def note_answered(self, exchange: Movable) -> None:

@@ -7,9 +7,11 @@ from runner.supervisor.life import Worker
 from runner.supervisor.transit import Taker
 
 
-def worker(key: int, generation: int = 1, *, leaving: bool = True, killed: bool = False) -> Worker:
+def worker(
+    key: int, generation: int = 1, *, leaving: bool = True, killed: bool = False, hurried: str = ""
+) -> Worker:
     """One that leaves."""
-    return Worker(key, 0, generation, 0.0, ready=True, leaving=leaving, killed=killed)
+    return Worker(key, 0, generation, 0.0, ready=True, leaving=leaving, killed=killed, hurried=hurried)
 
 
 def taker(generation: int = 2, *, answers: bool = True, hosts: bool = True) -> Taker:
@@ -29,9 +31,14 @@ def taker(generation: int = 2, *, answers: bool = True, hosts: bool = True) -> T
     (worker(1, 3), [taker(2)], {}),
     (worker(1, leaving=False), [taker()], {}),
     (worker(1, killed=True), [taker()], {}),
+    (worker(1, hurried="too many"), [taker(answers=False)], {1: True}),
+    (worker(1, hurried="too many"), [taker(1)], {1: True}),
+    (worker(1, hurried="too many"), [taker(1, answers=False)], {}),
+    (worker(1, hurried="too many"), [taker(answers=False, hosts=False)], {}),
 ])  # fmt: skip
 def test_heirs_are_fresh_and_have_an_application(one: Worker, able: list[Taker], told: dict[int, bool]) -> None:
-    """They are not older than who leaves, and he does leave: neither by a kill nor not yet."""
+    """They are not older than who leaves, and he does leave: neither by a kill nor not yet. Who has no time left need
+    not wait until they are fresh; but newer than he is there must be something."""
     promised: set[int] = set()
     assert news([one], able, promised) == told
     assert promised == set(told)

@@ -252,6 +252,21 @@ def test_at_a_stop_who_waits_is_told_to_come_back() -> None:
     play(scene)
 
 
+def test_one_that_is_accepted_while_all_others_move_follows_them() -> None:
+    """It came just before the worker was told to leave."""
+
+    async def scene() -> None:
+        hall = Hall(1)
+        late, hall.willing = hall.visits[0], set()
+        hall.moving.hear(Heirs(True))
+        await hall.settle()
+        hall.willing = {late}
+        hall.moving.note_upgraded()
+        await hall.until(lambda: hall.away == [0])
+
+    play(scene)
+
+
 def test_with_nobody_to_ask_nothing_ticks() -> None:
     """A worker whose sockets cannot move may leave for days."""
 
