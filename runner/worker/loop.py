@@ -305,7 +305,8 @@ class _Worker:
             self._acceptor.listen()
         if self._inner is not None:
             self._inner.listen()
-        self._leave_soon()
+        if self.draining:
+            self._leave_soon()
 
     def _looked(self) -> None:
         self._slow_calls.look()

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -171,10 +172,25 @@ def test_while_the_newest_code_is_broken_they_stay(theatre: Theatre) -> None:
     assert client.ask("b") == "2 2 1"
 
 
-def test_whoever_cannot_be_taken_over_is_told_to_come_back(theatre: Theatre) -> None:
-    """The newer code does not start."""
+WSGI = """
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"wsgi"]
+"""
+NO_STATE = """
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+"""
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    ("module.py", "VALUE = 'no start'\n"), ("app.py", WSGI), ("app.py", NO_STATE),
+], ids=["it does not start", "it is WSGI", "it takes no state"])  # fmt: skip
+def test_whoever_cannot_be_taken_over_is_told_to_come_back(theatre: Theatre, name: str, text: str) -> None:
+    """The newer code is not what had the socket."""
     client = theatre.open()
-    theatre.save("VALUE = 'no start'\n")
+    edit(theatre.place / name, dedent(text))
     assert client.goodbye() == 1012
 
 

@@ -26,6 +26,7 @@ class Talk(Rig):
     def __init__(
         self, *, echo: bool = True, buffer: int = 0, origins: Origins = OWN_PAGES,
         answer: Callable[[Exchange], None] | None = None, moves: bool = False, says: str | None = None,
+        root_path: str = "",
     ) -> None:  # fmt: skip
         super().__init__(buffer)
         self.echo = echo
@@ -40,7 +41,8 @@ class Talk(Rig):
         self._rest = b""
         self.service.answer = answer or self._welcome
         local = Local("", "", True, frozenset())
-        self.connection.machine = HTTPFront(self.connection, self.service, Rules(), Limits(), local, origins)
+        rules = Rules(root_path)
+        self.connection.machine = HTTPFront(self.connection, self.service, rules, Limits(), local, origins)
         self.connection.open()
 
     def open(self, ahead: bytes = b"", **headers: str) -> str:
@@ -117,9 +119,9 @@ class Arrived(Talk):
 
     def __init__(
         self, luggage: Luggage, *, refused: bool = False, origins: Origins = OWN_PAGES,
-        answer: Callable[[Exchange], None] | None = None, moves: bool = True,
+        answer: Callable[[Exchange], None] | None = None, moves: bool = True, root_path: str = "",
     ) -> None:  # fmt: skip
-        super().__init__(origins=origins, answer=answer, moves=moves)
+        super().__init__(origins=origins, answer=answer, moves=moves, root_path=root_path)
         front = self.connection.machine
         assert isinstance(front, HTTPFront)
         self.connection.come_over(lambda: front.come_over(luggage, refused=refused))

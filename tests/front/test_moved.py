@@ -163,6 +163,13 @@ def test_what_would_be_refused_now_is_to_come_back(head: bytes, script: str, ori
         assert talk.end() == 1012
 
 
+def test_what_stands_no_longer_below_the_root_path_is_to_come_back() -> None:
+    """--root-path is another one now: nobody would be asked."""
+    with Arrived(luggage(), root_path="/shop") as talk:
+        assert talk.end() == 1012
+        assert talk.service.exchanges == []
+
+
 def test_sites_are_asked_for_again() -> None:
     """One that is listed may go on."""
     with Arrived(
