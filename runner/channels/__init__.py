@@ -31,7 +31,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import runner.channels.current as current
+import runner.channels.current as _current
 from runner.channels.message import (
     OLDEST,
     Message,
@@ -67,22 +67,22 @@ async def publish(channel: str, message: Any, *, id: str | None = None) -> Posit
     has it. Raises BadChannel, BadMessage; ChannelsUnavailable if the store does not answer within store.PATIENCE
     seconds: it may have it or not, so publish it again with the same *id*.
     """
-    return await current.reader().publish(check_channel(channel), serialize(message), _name(id))
+    return await _current.reader().publish(check_channel(channel), serialize(message), _name(id))
 
 
 def publish_sync(channel: str, message: Any, *, id: str | None = None) -> Position:
     """`publish` for whoever may block."""
-    return current.sync_store().publish(check_channel(channel), serialize(message), _name(id))
+    return _current.sync_store().publish(check_channel(channel), serialize(message), _name(id))
 
 
 async def position(channel: str) -> Position:
     """Where *channel* stands. Ask before reading the state that its messages change, then subscribe from there on."""
-    return await current.reader().position(check_channel(channel))
+    return await _current.reader().position(check_channel(channel))
 
 
 def position_sync(channel: str) -> Position:
     """`position` for whoever may block."""
-    return current.sync_store().read(check_channel(channel), None, 0).position
+    return _current.sync_store().read(check_channel(channel), None, 0).position
 
 
 async def subscribe(channel: str, after: Position | str | None = None) -> AsyncIterator[Message | Resync]:
@@ -93,7 +93,7 @@ async def subscribe(channel: str, after: Position | str | None = None) -> AsyncI
     BadChannel, BadMessage, ChannelsUnavailable (there is no store at all).
     """
     stirred = asyncio.Event()
-    cursor = await current.reader().join(check_channel(channel), _parse(after), stirred.set)
+    cursor = await _current.reader().join(check_channel(channel), _parse(after), stirred.set)
     try:
         while True:
             stirred.clear()
@@ -114,7 +114,7 @@ def subscribe_sync(
     where, since, pause = _parse(after), time.monotonic(), Pause()
     while True:
         # Each time anew: who asks for the next one may be another thread, or a forked process.
-        store = current.sync_store()
+        store = _current.sync_store()
         found: Page | None = None
         try:
             found = store.read(channel, where, PAGE)
