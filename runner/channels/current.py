@@ -1,8 +1,6 @@
 """The channels of this process: which store it has, and the reader of the loop that somebody runs on.
 
-The process is told once (`furnish`), before the application is imported: by `--channels`, and for the store in memory
-by the descriptor through which it is reached. A script that the runner has not started is told by the environment,
-RUNNER_CHANNELS=redis://….
+Where the store is, the process is told before the application is imported (channels_place.py).
 
 Laws: nothing is opened before somebody asks, and nothing that was opened before a fork is used after it. Start at
 reader.
@@ -14,47 +12,20 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
-from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from runner.channels.message import Message
 from runner.channels.reader import Reader
 from runner.channels.store import Store, SyncStore
-from runner.errors import ChannelsUnavailable
-
-
-class Place(NamedTuple):
-    """*url*: what `--channels` says; *door*: the descriptor of the memory store's socket, -1 for none."""
-
-    url: str
-    door: int
+from runner.channels_place import place
 
 
 class _Local(threading.local):
     store: SyncStore | None = None
 
 
-_place: Place | None = None
 _readers: WeakKeyDictionary[asyncio.AbstractEventLoop, Reader] = WeakKeyDictionary()
 _local = _Local()
-
-
-def furnish(url: str, door: int) -> None:
-    """From now on this process, and those it forks, have that store."""
-    global _place
-    _place = Place(url, door)
-
-
-def place() -> Place:
-    """Where the store is. Raises ChannelsUnavailable."""
-    if _place is not None:
-        return _place
-    if url := os.environ.get("RUNNER_CHANNELS"):
-        return Place(url, -1)
-    raise ChannelsUnavailable(
-        "there are no channels in this process; start the application by `runner serve`, or, for a script beside it, "
-        "let both use RUNNER_CHANNELS=redis://…"
-    )
 
 
 def reader() -> Reader:
@@ -71,6 +42,13 @@ def sync_store() -> SyncStore:
     if _local.store is None:
         _local.store = _open_sync_store()
     return _local.store
+
+
+def hang_up() -> None:
+    """This thread, which may open its store again, is about to fork: a connection would be everybody's."""
+    store, _local.store = _local.store, None
+    if store is not None:
+        store.close()
 
 
 async def close() -> None:
