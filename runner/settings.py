@@ -17,6 +17,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, NamedTuple, Self
 
 from runner.addresses import parse_address
+from runner.channels_url import mask, parse_channels_url
 from runner.errors import UsageError
 from runner.values import (
     ACCOUNT,
@@ -59,6 +60,7 @@ def knob(heading: str, default: object, kind: Kind, text: str, shown: str = "") 
 
 _TARGET = text_like("TARGET", r"\S(.*\S)?", "a target", "app:main")
 _ADDRESSES = Kind("ADDR", lambda text, below: str(parse_address(text, below)), separator=" ", repeatable=True)
+_CHANNELS = Kind("URL", lambda text, _: parse_channels_url(text) and text, mask)
 _APPLICATION, _SOCKETS, _PROCESSES = "Application", "Addresses", "Processes"
 _FRESH, _REQUESTS, _LIMITS, _LOGS = "Fresh code", "Requests", "Limits", "Logs"
 
@@ -93,6 +95,7 @@ class Settings:
     control: str | None = knob(
         _PROCESSES, None, path_to("SOCKET", "/run/shop.sock"), "where status, reload and stop ask",
         "in the runtime directory")
+    channels: str = knob(_PROCESSES, "memory:", _CHANNELS, "where channels are kept; redis://HOST for several machines")
 
     reload: str = knob(_FRESH, "eager", choice("eager", "request", "off"), "when a save is noticed")
     on_change: str = knob(_FRESH, "redirect", choice("redirect", "hold"), "what a request that finds one gets")

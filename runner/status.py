@@ -21,7 +21,10 @@ def render(report: Mapping[str, Any]) -> str:
     `uptime` is in seconds. So is `since`, on any clock, as long as it is one for the run and its workers.
     """
     last = render_reload(report.get("last_reload") or {})
-    parts = [_headline(report), _addresses(report), _files(report), last and f"reloaded    {last}", _waiting(report)]
+    parts = [
+        _headline(report), _addresses(report), _files(report), _channels(report), last and f"reloaded    {last}",
+        _waiting(report),
+    ]  # fmt: skip
     paragraphs = [
         "\n".join(part for part in parts if part),
         "\n".join(_workers(report)),
@@ -95,6 +98,15 @@ def _files(report: Mapping[str, Any]) -> str:
             return f"watching    {count:,} files"
         case files:
             return f"watching    {len(files):,} files"
+
+
+def _channels(report: Mapping[str, Any]) -> str:
+    """Only if somebody has used them: `channels    in memory, process 812: 3 channels, 1,204 messages, 4 clients`."""
+    found = report.get("channels") or {}
+    if not found:
+        return ""
+    counts = [f"{_number(found.get(name, '?'))} {name}" for name in ("channels", "messages", "clients")]
+    return f"channels    in {found.get('store', '?')}, process {found.get('pid', '?')}: {', '.join(counts)}"
 
 
 def _waiting(report: Mapping[str, Any]) -> str:

@@ -240,6 +240,15 @@ def test_config_prints_each_value_with_its_source(monkeypatch: pytest.MonkeyPatc
         ["4", "(flag)"], ["8", "(RUNNER_THREADS)"], ["64M", "(runner.toml)"], ["2048", "(default)"]]
 
 
+def test_config_shows_no_password() -> None:
+    """Nor does an error."""
+    lines = run("config", "--channels=redis://:geheim@host:6379/0").stdout.splitlines()
+    assert "channels" in [line.split()[0] for line in lines if "redis://***@host:6379/0" in line]
+    for url in ("redis://:geheim@host:1/x", "redis://host:1/x?password=geheim"):
+        refused = run("config", f"--channels={url}")
+        assert refused.exit_code == 2 and "--channels" in refused.output and "geheim" not in refused.output
+
+
 def test_config_has_a_line_for_each_setting() -> None:
     """Also for those that are not set."""
     assert [line.split()[0] for line in run("config").stdout.splitlines()] == [known.key for known in KNOBS]

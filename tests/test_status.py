@@ -25,6 +25,7 @@ REPORT: dict[str, Any] = {
         "requests": 1237, "redirects": 3, "held": 2, "moved": 5, "expired": 0, "refused": 0,
         "crashes": 0, "reloads": 14,
     },
+    "channels": {"store": "memory", "pid": 4720, "channels": 3, "messages": 1204, "bytes": 90000, "clients": 4},
     "notes": ["numpy.core cannot be watched"],
 }
 
@@ -33,6 +34,7 @@ ready       app:main, wsgi, generation 15, pid 4711, up 2h 13m
 listening   http 127.0.0.1:8000
 listening   fastcgi unix:/run/shop.sock
 watching    1,312 files
+channels    in memory, process 4720: 3 channels, 1,204 messages, 4 clients
 reloaded    app.py, models.py -> generation 15 in 38 ms
 
 slot   pid  generation  state     requests     for
@@ -92,7 +94,7 @@ def test_files_may_be_a_list() -> None:
 def test_who_waits_for_newer_code_is_counted(number: int, line: str) -> None:
     """Below the last reload."""
     lines = render(REPORT | {"waiting": number}).splitlines()
-    assert lines[5] == line and lines[4].startswith("reloaded")
+    assert lines[6] == line and lines[5].startswith("reloaded")
 
 
 @pytest.mark.parametrize("number", [0, None])

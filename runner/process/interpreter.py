@@ -19,15 +19,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import runner
 from runner.errors import BootError, UsageError
 from runner.settings import Settings
 
-_HOME = os.path.dirname(os.path.dirname(os.path.abspath(runner.__file__)))
+HOME = os.path.dirname(os.path.dirname(os.path.abspath(runner.__file__)))
 
 _ENTRY = f"""import sys
-sys.path.insert(0, {_HOME!r})
+sys.path.insert(0, {HOME!r})
 from runner.generation import loop as generation
 del sys.path[0]
 generation.main()
@@ -53,16 +54,23 @@ def command(*arguments: str) -> list[str]:
 
 def start(descriptors: Iterable[int], control: int) -> subprocess.Popen[bytes]:
     """Start a generation that finds its channel on descriptor *control*. Raises OSError (no process, no memory)."""
-    arguments = command(str(control), str(os.getpid()))
-    # Blocked until the new process has its handlers: a Ctrl-C while it begins must not end it with a traceback.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP)
-    try:
-        popen = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, pass_fds=[control, *descriptors])
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    popen = launch(command(str(control), str(os.getpid())), [control, *descriptors])
     # Not lowered here and raised again: what is open already could leave no number below for Popen's own pipe.
     _limit_files(popen.pid)
     return popen
+
+
+def launch(arguments: list[str], descriptors: Iterable[int]) -> subprocess.Popen[bytes]:
+    """Start a process that inherits the *descriptors* and no others.
+
+    GROUP is blocked in it until it has its handlers: a Ctrl-C while it begins must not end it with a traceback. Raises
+    OSError.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP)
+    try:
+        return subprocess.Popen(arguments, stdin=subprocess.DEVNULL, pass_fds=list(descriptors))
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def allow_all_files() -> None:
@@ -149,20 +157,41 @@ def read_env_file(path: str) -> dict[str, str]:
     return found
 
 
-def drop_privileges(user: str | None, group: str | None) -> None:
-    """Become *user* and *group* for good. Raises BootError if that is not possible."""
+class Identity(NamedTuple):
+    """Whom a process is to become: *account* is its user's, None if that stays."""
+
+    account: pwd.struct_passwd | None
+    group: int
+
+    def numbers(self) -> list[int]:
+        """The user, the group, and all others that the user is in."""
+        if self.account is None:
+            return [os.geteuid(), self.group, *os.getgroups()]
+        return [self.account.pw_uid, self.group, *os.getgrouplist(self.account.pw_name, self.group)]
+
+
+def identify(user: str | None, group: str | None) -> Identity | None:
+    """None if neither is another one. Raises BootError: there is no such user or group."""
     if user is None and group is None:
-        return
+        return None
     try:
         account = pwd.getpwnam(user) if user else None
-        group_id = grp.getgrnam(group).gr_gid if group else account.pw_gid if account else os.getgid()
+        return Identity(account, grp.getgrnam(group).gr_gid if group else account.pw_gid if account else os.getgid())
     except KeyError as error:
         raise BootError(f"{error.args[0]}; check --user and --group") from error
+
+
+def drop_privileges(user: str | None, group: str | None) -> None:
+    """Become *user* and *group* for good. Raises BootError if that is not possible."""
+    identity = identify(user, group)
+    if identity is None:
+        return
+    account = identity.account
     try:
         if account is not None and os.geteuid() == 0:
-            os.initgroups(account.pw_name, group_id)
-        if group_id != os.getegid():
-            os.setgid(group_id)
+            os.initgroups(account.pw_name, identity.group)
+        if identity.group != os.getegid():
+            os.setgid(identity.group)
         if account is not None and account.pw_uid != os.geteuid():
             os.setuid(account.pw_uid)
             os.environ.update(HOME=account.pw_dir, USER=account.pw_name, LOGNAME=account.pw_name)

@@ -42,6 +42,7 @@ class Begin(NamedTuple):
     *voids*: attempts in a row before this one that files changed under; after the first one it may be late, see Loaded.
     *since*: for a PAGE, when that import began (CLOCK_MONOTONIC). *hot* and *step*: see Resume.
     *lifeline*: see process/lifeline.py; -1: none, and no checkpoints. *preload*: what was learned may be used.
+    *door*: of the channels in memory, see process/private.py; -1: there are none.
     """
 
     settings: str
@@ -57,6 +58,7 @@ class Begin(NamedTuple):
     step: float = 0.0
     preload: bool = True
     lifeline: int = -1
+    door: int = -1
 
 
 class Resume(NamedTuple):

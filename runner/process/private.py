@@ -44,6 +44,8 @@ def open_private() -> Private | None:
                 path = f"/proc/self/fd/{place}/socket"
                 listener.bind(path)
                 listener.listen(BACKLOG)
+                # Whoever has the number may connect, whichever user it has become meanwhile, unix(7).
+                os.chmod(path, 0o666)
                 door = os.open(path, os.O_PATH | os.O_CLOEXEC)
             finally:
                 os.close(place)

@@ -14,6 +14,7 @@
     obituary            how a worker ended, put together from what comes in any order
     signals             what it is told by kill(1), terminals and service managers
     listeners           bind, adopt, close the sockets
+    porter              minds the door of the channels in memory, and starts their hub when somebody knocks
     control, clerk      what people say to it: status, reload, stop; and the answers
     accounts            what only the workers know of them
     chronicle, report, banner   what it says to people

@@ -63,7 +63,7 @@ class Clerk:
             case {"command": "status"}:
                 pids = {hand.key: hand.pid for hand in self._crew.hands.values()}
                 report = self._ledger.report(self._roster, self._scoreboard, pids, self._crew.standby.book.all())
-                question.answer(report | {"waiting": self._courier.requests})
+                question.answer(report | {"waiting": self._courier.requests} | self._crew.porter.report())
             case {"command": "reload"}:
                 self._reload("runner reload")
                 if question.command.get("wait", True):

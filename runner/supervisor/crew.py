@@ -24,6 +24,7 @@ from runner.supervisor.checkpoints import NO_PACE, Pace
 from runner.supervisor.listeners import Listener
 from runner.supervisor.members import Hand, Station, send_signal
 from runner.supervisor.orders import Explain, Start
+from runner.supervisor.porter import Porter
 from runner.supervisor.standby import Standby
 from runner.supervisor.switchboard import Switchboard
 
@@ -39,14 +40,16 @@ class Crew:
     hands     e.g. {17: Hand(17, slot=0, …)} by key
     standby   the paused ones
     journal   of the last generation that died importing; -1 for none
+    porter    has one that they all can talk to
     """
 
     def __init__(
-        self, listeners: list[Listener], scoreboard: Scoreboard, selector: selectors.BaseSelector
+        self, listeners: list[Listener], scoreboard: Scoreboard, selector: selectors.BaseSelector, porter: Porter
     ) -> None:
         self.stations: dict[int, Station] = {}
         self.hands: dict[int, Hand] = {}
         self.journal = -1
+        self.porter = porter
         self._lookout: Station | None = None
         self._nursery: Station | None = None
         self._listeners = listeners
@@ -215,7 +218,9 @@ class Crew:
             if seen is None or seen.si_pid in own:
                 return found
             pid, status = os.waitpid(seen.si_pid, os.WNOHANG)
-            found[pid] = os.waitstatus_to_exitcode(status)
+            code = os.waitstatus_to_exitcode(status)
+            if not self.porter.hear_end(pid, code):
+                found[pid] = code
 
     def kill_all(self) -> None:
         """Nobody outlives the supervisor, whatever way it ends."""
@@ -227,6 +232,7 @@ class Crew:
             station.collect()
             station.channel.close()
         self._lifeline.close()
+        self.porter.close()
 
     def _helpers(self) -> list[Station]:
         return [each for each in (self._lookout, self._nursery) if each is not None]
@@ -245,9 +251,10 @@ class Crew:
         if journal < 0:
             journal = anonymous_file("runner-journal")
         places: list[list[Any]] = [[each.sock.fileno(), each.front, each.text, each.peers] for each in self._listeners]
-        board, lifeline = self._scoreboard.descriptor, self._lifeline.descriptor
+        board, lifeline, door = self._scoreboard.descriptor, self._lifeline.descriptor, self.porter.door(settings)
+        inherited = [board, journal, lifeline, *([door] if door >= 0 else []), *(place[0] for place in places)]
         try:
-            popen = interpreter.start([board, journal, lifeline, *(place[0] for place in places)], theirs.fileno())
+            popen = interpreter.start(inherited, theirs.fileno())
         except OSError:
             ours.close()
             os.close(journal)
@@ -256,7 +263,8 @@ class Crew:
             theirs.close()
         ours.send(
             messages.Begin(
-                settings.to_json(), number, slot, places, board, journal, death, voids, since, *pace, lifeline
+                settings.to_json(), number, slot, places, board, journal, death, voids, since, *pace, lifeline=lifeline,
+                door=door,
             )
         )
         return Station(number, popen, ours, journal, voids=voids, pid=popen.pid)

@@ -39,6 +39,7 @@ from runner.supervisor.members import Hand, Station
 from runner.supervisor.obituary import Obituary
 from runner.supervisor.orders import Finish
 from runner.supervisor.overdue import Overdue
+from runner.supervisor.porter import Porter
 from runner.supervisor.report import Ledger
 from runner.supervisor.roster import Roster
 from runner.supervisor.settings_file import SettingsFile
@@ -66,7 +67,7 @@ class Supervisor:
         self._file = SettingsFile(settings, reread, self._log)
         self._scoreboard = Scoreboard()
         self._selector = selectors.DefaultSelector()
-        self._crew = Crew(listeners, self._scoreboard, self._selector)
+        self._crew = Crew(listeners, self._scoreboard, self._selector, Porter(self._selector, self._log))
         self._crew.standby.book.most = settings.checkpoints
         self._courier = Courier(self._crew, self._roster, self._scoreboard, self._log, settings.hold_timeout)
         self._ledger = Ledger(settings, addresses)
@@ -98,6 +99,7 @@ class Supervisor:
                 for key, _ in self._selector.select(self._patience()):
                     key.data()
                 self._desk.look(time.monotonic())
+                self._crew.porter.look(time.monotonic())
                 self._clerk.accounts.look(time.monotonic())
                 self._overdue.look(self._settings.timeout)
                 streams = any(worker.streams for worker in self._roster.workers.values())
@@ -122,6 +124,7 @@ class Supervisor:
             self._roster.next_deadline(now),
             self._courier.next_deadline(now),
             self._desk.next_look(),
+            self._crew.porter.next_look(),
             self._clerk.accounts.next_deadline(),
             self._overdue.next_look(self._settings.timeout, now),
             self._idle.next_look(self._settings.idle_exit, now),

@@ -106,6 +106,10 @@ class Hosting:
             await lifespan.shutdown(timeout)
         if self.scopes is not None:
             await self.scopes.aretire()
+        if "runner.channels.current" in sys.modules:
+            from runner.channels.current import close
+
+            await close()
 
     @property
     def full(self) -> bool:

@@ -12,7 +12,7 @@ import pytest
 
 from runner.errors import BootError, UsageError
 from runner.process import interpreter
-from runner.process.interpreter import command, drop_privileges, read_env_file
+from runner.process.interpreter import command, drop_privileges, identify, read_env_file
 from tests.support.process import Live
 from tests.support.runner_process import environment
 from tests.support.trouble import alive, until
@@ -75,6 +75,15 @@ def test_the_user_is_changed_for_good(user: str, group: str, numbers: tuple[int,
                           check=True, timeout=30)
     users, groups, others, name = json.loads(done.stdout)
     assert (users, groups, others, name) == ([numbers[0]] * 3, [numbers[1]] * 3, [numbers[1]], user)
+
+
+def test_whom_to_become_can_be_told_by_numbers() -> None:
+    """User, group, and the groups that it is in; nobody, if nobody else is named."""
+    identity = identify("nobody", "www-data")
+    assert identity is not None and identity.numbers() == [65534, 33, 33]
+    identity = identify(None, "www-data")
+    assert identity is not None and identity.numbers() == [os.geteuid(), 33, *os.getgroups()]
+    assert identify(None, None) is None
 
 
 def test_who_is_not_root_cannot_become_somebody_else() -> None:

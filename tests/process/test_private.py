@@ -43,6 +43,22 @@ def test_a_forked_child_can_connect(private: Private) -> None:
     private.listener.accept()[0].close()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+def test_a_child_that_becomes_another_user_can_connect(private: Private) -> None:
+    """Whoever has the descriptor was given it."""
+    child = os.fork()
+    if not child:
+        try:
+            os.setuid(65534)
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(private.address)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    private.listener.accept()[0].close()
+
+
 def test_nobody_else_can(private: Private) -> None:
     """The descriptor is closed by exec."""
     code = f"import socket; socket.socket(socket.AF_UNIX).connect({private.address!r})"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from runner.log import Log
 from runner.process import interpreter, messages
 from runner.process.messages import Message
 from runner.process.scoreboard import Counter, Scoreboard
@@ -17,6 +18,7 @@ from runner.supervisor.checkpoints import NO_PACE
 from runner.supervisor.crew import Crew
 from runner.supervisor.members import Hand, Station
 from runner.supervisor.orders import Start
+from runner.supervisor.porter import Porter
 from tests.support.trouble import alive, until
 
 STAND_IN = """
@@ -36,7 +38,7 @@ class Desk:
 
     def __init__(self, selector: selectors.BaseSelector, settings: Settings) -> None:
         self.board = Scoreboard()
-        self.crew = Crew([], self.board, selector)
+        self.crew = Crew([], self.board, selector, Porter(selector, Log("supervisor")))
         self.heard: list[Message] = []
         self.gone: list[Station | Hand] = []
         self._selector = selector
@@ -162,6 +164,7 @@ def test_no_process_to_be_had_leaves_nothing_open(desk: Desk, monkeypatch: pytes
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
+    desk.crew.porter.door(desk.settings)  # stays open, also where nobody is started
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(OSError):
         desk.start(1)

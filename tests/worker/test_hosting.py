@@ -11,8 +11,10 @@ from typing import Any, cast
 
 import pytest
 
+from runner import channels, channels_place
 from runner.batch import JSONRPCBatch
 from runner.batch.splitting import single
+from runner.channels_place import furnish
 from runner.host.error_page import Failure
 from runner.host.loading import Target
 from runner.host.mounts import Mount
@@ -25,6 +27,7 @@ from runner.worker.task import Task
 from tests.front.rig import Rig, get, params
 from tests.host.asgi_calls import Event, Receive, Send, body, start
 from tests.host.calls import Answered, Start
+from tests.support.hub import hub
 
 
 class Ear:
@@ -291,3 +294,14 @@ def test_background_work_is_cancelled_by_wish(background: bool) -> None:
         rig.hosting.cancel(background=background)
         rig.until(lambda: not rig.hosting.busy)
         assert rig.freed
+
+
+def test_the_channels_of_the_loop_are_closed_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the applications have shut down, which may publish that."""
+    monkeypatch.setattr(channels_place, "_place", None)
+    with hub() as house:
+        furnish("memory:", house.door)
+        with hosted(mount(wsgi)) as rig:
+            rig.loop.run_until_complete(channels.publish("c", 1))
+            house.until(clients=1)
+        house.until(clients=0)

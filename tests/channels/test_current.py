@@ -1,0 +1,96 @@
+"""The channels of a process: one reader for a loop, one store for a thread, and none of another process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from runner import channels, channels_place
+from runner.channels import current
+from runner.channels_place import furnish
+from runner.errors import ChannelsUnavailable
+from tests.support.hub import Hub, hub
+
+
+@pytest.fixture
+def house(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub, and this process told of it."""
+    monkeypatch.setattr(channels_place, "_place", None)
+    with hub() as found:
+        furnish("memory:", found.door)
+        yield found
+        current.hang_up()
+
+
+def test_a_loop_has_one_reader(house: Hub) -> None:
+    """Until it is closed; another loop has another one."""
+    async def main() -> object:
+        found = current.reader()
+        assert current.reader() is found
+        await channels.publish("c", 1)
+        await current.close()
+        await current.close()
+        assert current.reader() is not found
+        return found
+
+    assert asyncio.run(main()) is not asyncio.run(main())
+
+
+def test_there_is_no_reader_without_a_loop(house: Hub) -> None:
+    """Nobody would read."""
+    with pytest.raises(RuntimeError):
+        current.reader()
+
+
+def test_a_thread_has_one_store(house: Hub) -> None:
+    """Its own."""
+    found = [current.sync_store()]
+    thread = threading.Thread(target=lambda: found.append(current.sync_store()))
+    thread.start()
+    thread.join()
+    assert current.sync_store() is found[0] is not found[1]
+
+
+def test_hanging_up_leaves_no_connection(house: Hub) -> None:
+    """And the next one who asks has another."""
+    before = len(os.listdir("/proc/self/fd"))
+    channels.publish_sync("c", 1)
+    current.hang_up()
+    current.hang_up()
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert channels.publish_sync("c", 2).offset == 2
+
+
+def test_a_forked_process_has_its_own_connection(house: Hub) -> None:
+    """Parent and child both publish, and each is answered."""
+    first = channels.publish_sync("c", "parent")
+    pid = os.fork()
+    if not pid:
+        code = 1
+        try:
+            code = 0 if channels.publish_sync("c", "child") == first._replace(offset=2) else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert channels.publish_sync("c", "parent again").offset == 3
+
+
+def test_where_memory_is_not_reached_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By every function, at once."""
+    monkeypatch.setattr(channels_place, "_place", None)
+    furnish("memory:", -1)
+
+    async def listen() -> None:
+        async for _ in channels.subscribe("c"):
+            pass
+
+    for ask in (
+        lambda: channels.publish_sync("c", 1), lambda: channels.position_sync("c"),
+        lambda: next(channels.subscribe_sync("c")), lambda: asyncio.run(listen()),
+    ):  # fmt: skip
+        with pytest.raises(ChannelsUnavailable, match="--channels redis"):
+            ask()
