@@ -8,6 +8,7 @@ Law: says where, opens nothing. Start at furnish.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import NamedTuple
 
 from runner.errors import ChannelsUnavailable
@@ -21,6 +22,7 @@ class Place(NamedTuple):
 
 
 _place: Place | None = None
+_partings: list[Callable[[], None]] = []
 
 
 def furnish(url: str, door: int) -> None:
@@ -42,3 +44,14 @@ def place() -> Place:
         "there are no channels in this process; start the application by `runner serve`, or, for a script beside it, "
         "let both use RUNNER_CHANNELS=redis://…"
     )
+
+
+def at_parting(close: Callable[[], None]) -> None:
+    """*close* what this thread has opened when `part` is called."""
+    _partings.append(close)
+
+
+def part() -> None:
+    """This process is about to be forked, amid an import, perhaps: a connection would be everybody's."""
+    for close in _partings:
+        close()

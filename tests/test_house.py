@@ -28,9 +28,7 @@ FLOORS: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": {"supervisor", "process", "settings", "values", "status", "version", "errors"},
     "supervisor": {"process", "settings", "addresses", "channels_url", "log", "version", "errors"},
-    "generation": {
-        "worker", "process", "freshness", "host", "channels", "channels_place", "settings", "log", "errors",
-    },
+    "generation": {"worker", "process", "freshness", "host", "channels_place", "settings", "log", "errors"},
     "worker": {
         "process", "freshness", "front", "host", "batch", "resources", "channels", "wire", "request", "settings", "log",
         "errors",

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from runner.channels.message import Message
 from runner.channels.reader import Reader
 from runner.channels.store import Store, SyncStore
-from runner.channels_place import place
+from runner.channels_place import at_parting, place
 
 
 class _Local(threading.local):
@@ -45,7 +45,7 @@ def sync_store() -> SyncStore:
 
 
 def hang_up() -> None:
-    """This thread, which may open its store again, is about to fork: a connection would be everybody's."""
+    """This thread asks nothing more for now; when it does it opens its store again."""
     store, _local.store = _local.store, None
     if store is not None:
         store.close()
@@ -87,3 +87,4 @@ def _forget() -> None:
 
 
 os.register_at_fork(after_in_child=_forget)
+at_parting(hang_up)

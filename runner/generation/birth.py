@@ -26,11 +26,11 @@ import time
 from collections.abc import Iterator
 from typing import NoReturn
 
-from runner.channels_place import furnish
+from runner import channels_place
 from runner.freshness.git import Trees
 from runner.freshness.stamps import torn
 from runner.generation import fork_safety, lookout, page
-from runner.generation.importing import Attempt, Import, import_application, part_from_channels, record
+from runner.generation.importing import Attempt, Import, import_application, record
 from runner.generation.learned import Learned
 from runner.generation.pause import fork, pause
 from runner.generation.placement import FIRST_STEP, Placement
@@ -60,7 +60,7 @@ class Birth:
 
     def __init__(self, begin: Begin, channel: Channel) -> None:
         settings = self.settings = Settings.from_json(begin.settings)
-        furnish(settings.channels, begin.door)
+        channels_place.furnish(settings.channels, begin.door)
         self.begin = begin
         self.channel = channel
         self.watched = settings.reload != "off" and begin.slot != messages.PAGE
@@ -206,7 +206,7 @@ class Birth:
 
     def _checkpoint(self, name: str, path: str) -> None:
         """Leave a copy behind, if this process can be copied."""
-        part_from_channels()
+        channels_place.part()
         if fork_safety.culprit(self._attempt.before):
             return  # said when the import is over
         if fork_safety.children() - self.copies:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from runner.channels_place import furnish
+from runner import channels_place
 from runner.errors import BootError, RunnerError, UsageError
 from runner.freshness.bytecode import Bytecode
 from runner.freshness.recorder import Recorder
@@ -102,17 +102,9 @@ def import_application(settings: Settings, watch: Watch, recorder: Recorder, att
         # generation, and the channel it has inherited is its parent's.
         os._exit(1 if failure else 0)
     recorder.settle()
-    part_from_channels()
+    channels_place.part()
     culprit = fork_safety.culprit(attempt.before)
     return Import(mounts, failure, fatal, culprit, attempt.elapsed())
-
-
-def part_from_channels() -> None:
-    """What `publish_sync` has opened in this import would be everybody's; whoever needs it opens it again."""
-    if "runner.channels.current" in sys.modules:
-        from runner.channels.current import hang_up
-
-        hang_up()
 
 
 def check(settings: Settings) -> int:
@@ -134,7 +126,7 @@ def check(settings: Settings) -> int:
 
 
 def _check(settings: Settings) -> int:
-    furnish(settings.channels, -1)
+    channels_place.furnish(settings.channels, -1)
     watch, recorder = record(settings, inotify=False)
     result = import_application(settings, watch, recorder, Attempt())
     if result.failure is not None:

@@ -13,6 +13,7 @@ from runner import channels, channels_place
 from runner.channels import current
 from runner.channels_place import furnish
 from runner.errors import ChannelsUnavailable
+from runner.generation import fork_safety
 from tests.support.hub import Hub, hub
 
 
@@ -62,6 +63,16 @@ def test_hanging_up_leaves_no_connection(house: Hub) -> None:
     current.hang_up()
     current.hang_up()
     assert len(os.listdir("/proc/self/fd")) == before
+    assert channels.publish_sync("c", 2).offset == 2
+
+
+def test_parting_leaves_nothing_that_children_would_share(house: Hub) -> None:
+    """What is in the way of a fork is gone, and is opened again by whoever goes on."""
+    before = fork_safety.streams()
+    channels.publish_sync("c", 1)
+    assert "connection" in fork_safety.culprit(before)
+    channels_place.part()
+    assert fork_safety.culprit(before) == ""
     assert channels.publish_sync("c", 2).offset == 2
 
 

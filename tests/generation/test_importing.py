@@ -3,17 +3,11 @@
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from runner import channels, channels_place
-from runner.channels_place import furnish
-from runner.generation import fork_safety
-from runner.generation.importing import part_from_channels
 from tests.conftest import Project
-from tests.support.hub import Hub, hub
 from tests.support.runner_process import environment
 
 
@@ -110,27 +104,6 @@ def test_a_child_of_the_import_says_nothing(project: Project) -> None:
     status, out, _ = check(project({"app.py": code}))
     assert status == 0
     assert out.count("is fine") == 1
-
-
-def test_channels_that_an_import_uses_are_no_reason_not_to_fork(house: Hub) -> None:
-    """Its connection is closed, and opened again by whoever goes on."""
-    before = fork_safety.streams()
-    furnish("memory:", house.door)
-    part_from_channels()
-    channels.publish_sync("c", 1)
-    assert "connection" in fork_safety.culprit(before)
-    part_from_channels()
-    assert fork_safety.culprit(before) == ""
-    assert channels.publish_sync("c", 2).offset == 2
-    part_from_channels()
-
-
-@pytest.fixture
-def house(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """Of channels."""
-    monkeypatch.setattr(channels_place, "_place", None)
-    with hub() as found:
-        yield found
 
 
 def test_a_check_has_no_channels_in_memory(project: Project) -> None:
