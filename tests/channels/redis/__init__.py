@@ -1,0 +1,1 @@
+"""Channels in a Redis, tried with a real one."""
