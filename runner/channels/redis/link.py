@@ -1,0 +1,111 @@
+"""One connection to the Redis, many calls in flight.
+
+Calls that come while others are on their way are sent together next, and their answers come in the same order. Only one
+task ever touches the connection, so who is cancelled leaves nothing behind: the answer comes, and is thrown away.
+
+Laws: a call is made once; who may say it again does so. An idle link has no task. Start at Link.call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+from runner.channels.redis.address import ANSWER, Address, AsyncConnection
+from runner.channels.redis.faults import judge, unknown_script
+from runner.channels.redis.scripts import Call
+
+_BATCH = 128
+"""Calls that are sent together."""
+
+Answer = asyncio.Future[Any]
+
+
+class Link:
+    """To the Redis at *address*, for the running loop."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._connection: AsyncConnection | None = None
+        self._waiting: deque[tuple[list[bytes], Answer]] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    async def call(self, *words: str) -> Any:
+        """The answer to a command. Raises what the library raises; the call may have been made or not."""
+        answer: Answer = asyncio.get_running_loop().create_future()
+        self._waiting.append(([word.encode() for word in words], answer))
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._work())
+        return await answer
+
+    async def run(self, call: Call) -> Any:
+        """The answer of a script."""
+        try:
+            return await self.call(*call.short())
+        except Exception as error:
+            if not unknown_script(error):
+                raise
+        return await self.call(*call.long())
+
+    async def close(self) -> None:
+        """Whoever still waits gets CancelledError."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        for _, answer in self._waiting:
+            answer.cancel()
+        self._waiting.clear()
+        await self._leave()
+
+    async def _work(self) -> None:
+        try:
+            while self._waiting:
+                await self._exchange()
+        finally:
+            self._task = None
+
+    async def _exchange(self) -> None:
+        """Send what has come together, and give everybody his answer."""
+        taken = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+        batch = [(words, answer) for words, answer in taken if not answer.done()]
+        if not batch:
+            return
+        try:
+            await self._send_and_read(batch)
+        except Exception as error:
+            # Of any kind: after a broken answer the next one would be somebody else's.
+            await self._leave()
+            for _, answer in batch:
+                if not answer.done():
+                    answer.set_exception(error)
+        finally:
+            for _, answer in batch:
+                answer.cancel()  # nothing, but for those who wait while this is closed
+
+    async def _send_and_read(self, batch: list[tuple[list[bytes], Answer]]) -> None:
+        from redis.exceptions import ResponseError
+
+        if self._connection is None:
+            self._connection = await self._address.connect_async()
+        connection, leave = self._connection, False
+        async with asyncio.timeout(ANSWER):
+            await connection.send_packed_command(connection.pack_commands([words for words, _ in batch]), False)
+        for _, answer in batch:
+            try:
+                async with asyncio.timeout(ANSWER):
+                    found = await connection.read_response()
+            except ResponseError as error:
+                leave = leave or judge(error).leave
+                if not answer.done():
+                    answer.set_exception(error)
+            else:
+                if not answer.done():
+                    answer.set_result(found)
+        if leave:
+            await self._leave()
+
+    async def _leave(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect(nowait=True)
