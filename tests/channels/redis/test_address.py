@@ -41,7 +41,7 @@ def test_connections_are_plain_ones_whatever_a_url_asks_for(url: str) -> None:
         connection = Address(url)._make(library, 9.0)
         names = ("db", "password", "protocol", "socket_timeout", "health_check_interval")
         assert [getattr(connection, name) for name in names] == [3, "secret", 2, 9.0, 0]
-        assert vars(connection)["retry"].get_retries() == 0
+        assert vars(connection)["retry"]._retries == 0
 
 
 @pytest.mark.parametrize("url", ["redis://bob:secret@127.0.0.1:1/?colour=secret", "unix://:secret@/a?db=secret"])
