@@ -23,7 +23,6 @@ from runner.channels.redis.address import ANSWER, Address, AsyncConnection
 from runner.channels.redis.link import Link
 from runner.channels.redis.track import Told, Track
 from runner.channels.store import Pause
-from runner.errors import ChannelsUnavailable
 
 _LOOK = 5.0
 """Seconds between two looks; a Redis of which nothing is heard for that and ANSWER is given up."""
@@ -176,7 +175,7 @@ class Follower:
                 track.begin()
                 try:
                     page = await self._read(track.channel, track.position)
-                except ChannelsUnavailable as error:
+                except Exception as error:
                     self._warn(error)
                 else:
                     more = self._heard(track, page)

@@ -16,8 +16,8 @@ from runner.channels.redis.address import ANSWER, Address, AsyncConnection
 from runner.channels.redis.faults import judge, unknown_script
 from runner.channels.redis.scripts import Call
 
-_BATCH = 128
-"""Calls that are sent together."""
+_BATCH, _HEAVY = 128, 1 << 18
+"""Calls that are sent together, and about how many bytes: they are to be sent within ANSWER seconds."""
 
 Answer = asyncio.Future[Any]
 
@@ -67,10 +67,13 @@ class Link:
 
     async def _exchange(self) -> None:
         """Send what has come together, and give everybody his answer."""
-        taken = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
-        batch = [(words, answer) for words, answer in taken if not answer.done()]
-        if not batch:
-            return
+        batch: list[tuple[list[bytes], Answer]] = []
+        weight = 0
+        while self._waiting and len(batch) < _BATCH and weight < _HEAVY:
+            words, answer = self._waiting.popleft()
+            if not answer.done():
+                batch.append((words, answer))
+                weight += sum(map(len, words))
         try:
             await self._send_and_read(batch)
         except Exception as error:

@@ -25,6 +25,8 @@ LIFE = 7 * 24 * 3600.0
 """Seconds without a message after which a channel is forgotten; then it begins anew."""
 NAMED = 300.0
 """Seconds for which the name of a message is known."""
+HEAVY = 1 << 20
+"""Bytes of text after which a page ends: it is to be there within ANSWER seconds."""
 
 _COMMON = """
 local meta, stream = KEYS[1], KEYS[2]
@@ -115,7 +117,7 @@ return position
 """
 
 _READ = _COMMON + """
-local epoch, offset, tag_seen, limit = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local epoch, offset, tag_seen, limit, heavy = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10])
 local known = redis.call('HMGET', meta, 'epoch', 'begin', 'last')
 if not known[1] or not known[2] or not known[3] then
     local here = micros .. '-' .. tag
@@ -127,11 +129,15 @@ end
 local after, last = offset .. '-' .. tag_seen, offset_of(known[3])
 
 local function answer(reason, start)
-    local found = {}
-    if start and start < last then
-        found = redis.call('XRANGE', stream, text_of(start + 1), '+', 'COUNT', limit)
+    local found, weight, at = {}, 0, start or last
+    while at < last and #found < limit and weight < heavy do
+        local some = redis.call('XRANGE', stream, text_of(at + 1), '+', 'COUNT', math.min(limit - #found, 10))
+        if #some == 0 then break end
+        for _, each in ipairs(some) do
+            found[#found + 1], weight, at = each, weight + #(each[2][4] or ''), offset_of(each[1])
+        end
     end
-    return {known[1], known[3], reason, start and start + #found < last and 1 or 0, found}
+    return {known[1], known[3], reason, at < last and 1 or 0, found}
 end
 
 if epoch == '?' or (epoch == known[1] and after == known[3]) then
@@ -211,7 +217,8 @@ def publish(limits: Limits, channel: str, text: str, id: str, db: int) -> Call:
 def read(limits: Limits, channel: str, after: Position | None, limit: int) -> Call:
     """What came after a position; None: only where the channel stands. The answer is for `page_of`."""
     place = ("?", "0", "0") if after is None else (after.epoch, str(after.offset), str(after.tag))
-    return Call(_READS, (names.meta(channel), names.stream(channel)), (*_common(limits), *place, str(limit)))
+    keys = (names.meta(channel), names.stream(channel))
+    return Call(_READS, keys, (*_common(limits), *place, str(limit), str(HEAVY)))
 
 
 def _common(limits: Limits) -> tuple[str, ...]:

@@ -57,6 +57,17 @@ def test_each_call_gets_its_own_answer(server: RedisServer) -> None:
     asyncio.run(main())
 
 
+def test_large_calls_are_sent_one_after_the_other(server: RedisServer) -> None:
+    """Not together: the whole must not take longer than a Redis is waited for."""
+
+    async def main() -> None:
+        async with linked(server.url) as link:
+            texts = [f"{number} {'x' * 300_000}" for number in range(30)]
+            assert await asyncio.gather(*(link.call("ECHO", text) for text in texts)) == [t.encode() for t in texts]
+
+    asyncio.run(main())
+
+
 def test_an_error_is_one_calls_own(server: RedisServer) -> None:
     """The others get their answers, over the same connection."""
 

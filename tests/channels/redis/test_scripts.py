@@ -13,7 +13,7 @@ from redis import Redis
 from runner.channels.history import History
 from runner.channels.message import OLDEST, Message, Page, Position, Reason
 from runner.channels.redis import names, scripts
-from runner.channels.redis.scripts import Call, Limits
+from runner.channels.redis.scripts import HEAVY, Call, Limits
 from tests.channels.reading import CASES, MOST, Case, check
 from tests.support.redis import RedisServer
 
@@ -186,6 +186,19 @@ def test_the_text_comes_back_as_it_was(channel: Channel) -> None:
     text = '"\u20ac \U0001f600 \\u0000 \r\n $5 . 1-1"'
     channel.publish(text)
     assert [message.text for message in channel.read(OLDEST).messages] == [text]
+
+
+def test_a_page_of_large_messages_is_short(channel: Channel) -> None:
+    """It must come in time over a slow network, too; the rest is in the next one."""
+    channel.limits = Limits(100, AGE)
+    for number in range(25):
+        channel.publish(f"{number} {'x' * (HEAVY // 4)}")
+    found, page = [], channel.read(OLDEST)
+    while page.more:
+        assert 1 <= len(page.messages) <= 13
+        found += page.messages
+        page = channel.read(page.position)
+    assert [message.text.split()[0] for message in [*found, *page.messages]] == [str(number) for number in range(25)]
 
 
 ACTIONS = st.lists(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +23,7 @@ from tests.channels.reading import CASES, MOST, check
 from tests.support.redis import RedisServer
 
 Start = Callable[..., RedisServer]
+ROOT = Path(__file__).parents[3]
 
 
 @asynccontextmanager
@@ -223,3 +227,23 @@ def _is_busy(server: RedisServer) -> bool:
     except Exception as error:
         return "BUSY" in str(error)
     return False
+
+
+def test_a_script_beside_the_runner_publishes(server: RedisServer) -> None:
+    """It is told by its environment where the channels are; who listens elsewhere hears it, once."""
+    code = (
+        "from runner import channels\n"
+        "for _ in range(2): print(channels.publish_sync('news', {'name': 'Ada'}, id='a name'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "RUNNER_CHANNELS": server.url},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    async def main() -> None:
+        async with opened(server.url) as store:
+            page = await store.read("news", OLDEST, 10)
+            assert [message.data for message in page.messages] == [{"name": "Ada"}]
+            assert done.stdout == f"{page.position}\n" * 2
+
+    asyncio.run(main())
