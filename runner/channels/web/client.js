@@ -80,6 +80,7 @@ export function connect(url, { keep = true } = {}) {
   // ---- what the page calls ------------------------------------------------------------------------------------
 
   function subscribe(name, onmessage, { after = null, onresync, onrefused } = {}) {
+    after ||= null; // a page that knows no position may say ""
     let entry = channels.get(name);
     const listener = { after, onmessage, onresync, onrefused };
     if (!entry) channels.set(name, (entry = { listeners: new Set(), position: null, asked: 0, answered: null }));

@@ -31,7 +31,7 @@ test("a message is handed on with its channel, data and position", async () => {
 });
 
 test("it begins after a position, at the beginning, or now", async () => {
-  for (const [after, expected] of [["e1.1.0", [2, 3]], [OLDEST, [1, 2, 3]], [null, [3]], [undefined, [3]]]) {
+  for (const [after, expected] of [["e1.1.0", [2, 3]], [OLDEST, [1, 2, 3]], [null, [3]], [undefined, [3]], ["", [3]]]) {
     const world = new World();
     world.publish("a", 1);
     world.publish("a", 2);
@@ -128,6 +128,28 @@ test("who stops hears no more, and the server is told when nobody listens", asyn
   stopOther();
   await world.pass(100);
   assert.equal(said(world, "unsubscribe").length, 1);
+});
+
+test("nothing was heard yet, and still nothing is missed", async () => {
+  for (const after of [undefined, ""]) {
+    const { world, heard, line } = await begin({ after });
+    line.cut();
+    world.publish("a", 1);
+    await world.pass(5_000);
+    assert.deepEqual(heard, [1]);
+  }
+});
+
+test("of two listeners the one who has seen less says where to begin", async () => {
+  const world = new World();
+  for (let data = 1; data <= 3; data++) world.publish("a", data);
+  const places = ["e1.2.0", OLDEST, "e1.1.0", null];
+  const heard = places.map(() => []);
+  const live = connect("/live");
+  places.forEach((after, at) => live.subscribe("a", ({ data }) => heard[at].push(data), { after }));
+  await world.pass(100);
+  assert.deepEqual(heard.slice(0, 3), [[3], [1, 2, 3], [2, 3]]);
+  assert.equal(said(world, "subscribe").length, 1);
 });
 
 test("two listeners of a channel each have a place of their own", async () => {
