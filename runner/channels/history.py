@@ -30,13 +30,14 @@ class History:
     weighs  bytes of what is here, see `weigh`
     """
 
-    __slots__ = ("_age", "_base", "_messages", "_most", "_times", "_weight", "last", "weighs")
+    __slots__ = ("_age", "_answered", "_base", "_messages", "_most", "_times", "_weight", "last", "weighs")
 
     def __init__(self, base: Position, *, most: int, weight: int, age: float = float("inf")) -> None:
         self._base = self.last = base  # _base: of what came just before the oldest that is here
         self._most, self._weight, self._age = most, weight, age
         self._messages: deque[Message] = deque()
         self._times: deque[float] = deque()
+        self._answered: tuple[Position, int, Page] | None = None  # most listeners are at the same place
         self.weighs = 0
 
     def __len__(self) -> int:
@@ -44,6 +45,7 @@ class History:
 
     def add(self, message: Message, now: float) -> None:
         """It was published at *now* (seconds, of whichever clock)."""
+        self._answered = None
         self._messages.append(message)
         self._times.append(now)
         self.weighs += weigh(message)
@@ -59,6 +61,7 @@ class History:
 
     def forget(self) -> None:
         """Forget the oldest message. Raises IndexError if there is none."""
+        self._answered = None
         message = self._messages.popleft()
         self._times.popleft()
         self.weighs -= weigh(message)
@@ -68,6 +71,11 @@ class History:
         """At most *limit* messages after that position."""
         if after == self.last:
             return Page([], after)
+        if self._answered is None or self._answered[:2] != (after, limit):
+            self._answered = after, limit, self._page(after, limit)
+        return self._answered[2]
+
+    def _page(self, after: Position, limit: int) -> Page:
         skip = self._place(after)
         if isinstance(skip, Reason):
             return Page([], self.last, resync=skip)

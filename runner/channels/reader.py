@@ -174,6 +174,12 @@ class Cursor:
         """Its name."""
         return self._feed.channel
 
+    @property
+    def behind(self) -> bool:
+        """There is something to take, or it is not known whether there is."""
+        history = self._feed.history
+        return history is None or history.last != self.position
+
     async def take(self) -> list[Message] | Resync:
         """What came since; an empty list: nothing yet, wait to be stirred. It waits for nothing but the store."""
         page = self._at_hand() or await self._reader.read(self.channel, self.position)

@@ -59,13 +59,13 @@ _ABANDONED = Frame(Opcode.CONT, b"", fin=True)
 class Protocol(ServerProtocol):
     """The library's, but for a peer that closes between two fragments of a message: it may (RFC 6455 section 5.4)."""
 
-    _within = False  # a message has begun and not ended
+    within = False  # a message has begun and not ended
 
     def recv_frame(self, frame: Frame) -> None:
         """See ServerProtocol."""
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
-            self._within = not frame.fin
-        elif frame.opcode is Opcode.CLOSE and self._within:
+            self.within = not frame.fin
+        elif frame.opcode is Opcode.CLOSE and self.within:
             super().recv_frame(_ABANDONED)
         super().recv_frame(frame)
 
@@ -81,10 +81,10 @@ class Socket:
 
     __slots__ = (
         "_answered", "_asked", "_begun", "_connection", "_decoder", "_due", "_fragments", "_heard", "_inbox", "_parts",
-        "_pinged", "_protocol", "_seen", "_stir", "_weight", "closed", "invited", "sent", "told",
+        "_pinged", "_protocol", "_reading", "_seen", "_stir", "_weight", "closed", "invited", "sent", "told",
     )  # fmt: skip
 
-    def __init__(self, connection: Connection, protocol: ServerProtocol, stir: Callable[[], None]) -> None:
+    def __init__(self, connection: Connection, protocol: Protocol, stir: Callable[[], None]) -> None:
         self._connection = connection
         self._protocol = protocol
         self._stir = stir
@@ -95,6 +95,7 @@ class Socket:
         self._fragments = 0
         self._pinged = self._heard = False
         self._seen = -1  # Connection.taken at the last look that found bytes waiting; -1 for none
+        self._reading = False  # the protocol has things to say that come before what the host says
         self._begun = 0  # bytes of a frame that has not come to its end
         self._asked = False  # whether the host will let it move; nothing is read until it has said so
         self._answered = False
@@ -132,19 +133,20 @@ class Socket:
         """Send it; False: wait for `stir` before the next one. Raises ClientGone, LocalProtocolError."""
         if self.closed is not None:
             raise ClientGone("the WebSocket is closed")
-        if isinstance(message, str):
-            try:
-                self._protocol.send_text(message.encode())
-            except UnicodeEncodeError as error:
-                raise LocalProtocolError(f"a text message must be UTF-8: {error.reason}") from error
-        else:
+        if not isinstance(message, str):
             self._protocol.send_binary(message)
+        elif self._protocol.extensions or self._reading:
+            self._protocol.send_text(_encode(message))
+        else:
+            data = _frame(message)
+            self.sent += len(data)
+            return self._connection.write(data)
         return self._push()
 
     @property
     def at_rest(self) -> bool:
         """Open, and nothing is under way: no frame, no message, no byte of ours, no question."""
-        under_way = self._asked or self._inbox or self._begun or self._protocol.current_size is not None
+        under_way = self._asked or self._inbox or self._begun or self._protocol.within
         return not (under_way or self._connection.buffered or self.closed is not None)
 
     def leave(self) -> None:
@@ -176,11 +178,13 @@ class Socket:
         protocol = self._protocol
         protocol.receive_data(data)
         self._begun += len(data)
+        self._reading = True
         for event in protocol.events_received():
             if isinstance(event, Frame):
                 self._begun -= _length(len(event.data))
                 if self.closed is None:
                     self._read(event)
+        self._reading = False
         self._push()
         self._regulate()
 
@@ -315,6 +319,26 @@ def _length(size: int) -> int:
     One that is longer leaves a rest in `_begun` for ever: then the socket never seems at rest, and does not move.
     """
     return 6 + size + (0 if size < 126 else 2 if size < 65536 else 8)
+
+
+def _encode(message: str) -> bytes:
+    try:
+        return message.encode()
+    except UnicodeEncodeError as error:
+        raise LocalProtocolError(f"a text message must be UTF-8: {error.reason}") from error
+
+
+_latest: tuple[str, bytes] = ("", b"")
+
+
+def _frame(message: str) -> bytes:
+    """The frame of a text message, made once for all sockets to which the same text is said one after the other."""
+    global _latest
+    text, data = _latest
+    if text is not message:
+        data = Frame(Opcode.TEXT, _encode(message)).serialize(mask=False)
+        _latest = message, data
+    return data
 
 
 def _pause() -> float:

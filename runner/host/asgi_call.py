@@ -29,6 +29,9 @@ Application = Callable[[Scope, Receive, Send], Awaitable[object]]
 
 Arguments = ParamSpec("Arguments")
 
+RUN = 8
+"""Events that a call may send before others have their turn: that costs more than a short event itself."""
+
 
 class Callee:
     """An application, and what holds for all calls of it.
@@ -63,7 +66,7 @@ class Callee:
 class Call(ABC):
     """*over*: the answer is complete, or will never be, and the call is background work; *late*: its time is over."""
 
-    __slots__ = ("_callee", "_exchange", "_grace", "_left", "_room", "_short", "_told", "late", "over", "task")
+    __slots__ = ("_callee", "_exchange", "_grace", "_left", "_room", "_run", "_short", "_told", "late", "over", "task")
 
     def __init__(self, callee: Callee, exchange: Exchange) -> None:
         self._callee = callee
@@ -72,6 +75,7 @@ class Call(ABC):
         self._room: asyncio.Future[None] | None = None
         self._grace: asyncio.TimerHandle | None = None
         self._told: WeakSet[asyncio.Task[Any]] | None = None
+        self._run = 0  # events sent since others had their turn, as far as is known here
         self._short = False  # the request's body never became whole
         self.over = self.late = False
         self.task: asyncio.Task[None]
@@ -126,9 +130,10 @@ class Call(ABC):
 
     async def _yield(self, *, going: bool) -> None:
         """Something was sent; wait if that was enough for the moment."""
-        if going:
+        self._run = (self._run + 1) % RUN
+        if not self._run and going:
             await asyncio.sleep(0)  # who produces faster than the kernel takes would keep the loop for himself
-        else:
+        elif not going:
             self._room = self._room or asyncio.get_running_loop().create_future()
             await asyncio.shield(self._room)
 

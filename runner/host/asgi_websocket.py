@@ -83,7 +83,9 @@ class WebSocketCall(Call):
         """ "Accept", "Send" and "Close - send event", and those of a denial. Raises LocalProtocolError, ClientGone."""
         websocket = self._websocket
         step = self._talking.take(event)
-        if isinstance(step, Closed):
+        if isinstance(step, str | bytes) and not self._leaving:
+            await self._yield(going=websocket.say(step))
+        elif isinstance(step, Closed):
             await self._close(step)
         elif self._leaving:
             raise ClientGone("the client of this WebSocket has left")
@@ -94,12 +96,10 @@ class WebSocketCall(Call):
             self._end(websocket.move, step.state)
         elif isinstance(step, Begin):
             websocket.start(*step)
-        elif not isinstance(step, Part):
-            await self._yield(going=websocket.say(step))
-        elif step.last:
+        elif isinstance(step, Part) and step.last:
             await self._release()
             self._end(websocket.finish, step.data)
-        else:
+        elif isinstance(step, Part):
             await self._yield(going=websocket.send(step.data))
 
     def _scope(self) -> Scope:

@@ -117,6 +117,7 @@ class _Worker:
         self._acceptor = Acceptor(listeners, self.log, self._welcome, lambda: self._ticker.start())
         self._connections = self._acceptor.connections
         self._underway = Underway(self._connections, task.channel, self.log, self._standing, self._gate)
+        self._farewell = partial(Farewell, self._loop, self._underway.sockets, self._settings.workers)
         self._ticker = Ticker(self._loop, self._connections, self._busy, self._looked)
         adopt, outdates = self._acceptor.adopt, self._gate.outdates
         self._hand_over = HandOver(task.channel, task.generation, adopt, self.log, outdates)
@@ -195,7 +196,7 @@ class _Worker:
                         self._keep()
                     case messages.Cut(reason, spread):
                         self._underway.cut(reason)
-                        self._farewell(spread)
+                        self._farewell(spread).begin()
                         self._loop.call_later(spread, self._hosting.cancel)
                     case messages.Heirs() | messages.Arrived() as news:
                         self._moving.hear(news)
@@ -251,14 +252,11 @@ class _Worker:
                 self.part(connection, unread)
         if last:
             self._moving.close()
-            self._farewell(self._settings.graceful_timeout / 2)
+            self._farewell(self._settings.graceful_timeout / 2).begin()
         cancel = partial(self._hosting.cancel, background=not last)
         self._loop.call_later(self._settings.graceful_timeout * PATIENCE, cancel)
         self._ticker.hasten()
         self._leave_if_idle()
-
-    def _farewell(self, within: float) -> None:
-        Farewell(self._loop, self._underway.sockets, self._settings.workers, within).begin()
 
     def _busy(self) -> bool:
         return self._gate.inflight > 0 or self.draining

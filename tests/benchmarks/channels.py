@@ -99,7 +99,7 @@ def _fan_out(directory: Path, pace: Pace) -> str:
                 said = {"publish": "public.room", "data": TEXT_SENT, "id": f"bench-{number}"}
                 began = time.monotonic()
                 each.say(json.dumps(said))
-                moments = [moment - began for moment in each.hear(extra=name == "runner")]
+                moments = [moment - began for moment in each.hear()]
                 wholes.setdefault(name, []).append(moments[-1])
                 tails.setdefault(name, []).append(moments[int(len(moments) * 0.99) - 1])
     rows = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 
-RATE = 100.0
+RATE = 80.0
 """Clients in a second, of each process."""
 AT_ONCE = 10
 """Who comes when nobody waits is not kept waiting, if not more than so many do at once."""

@@ -117,7 +117,8 @@ class Lines:
                     line.stir()
                     raise
                 if found is not None and not line.gone:
-                    line.stir()
+                    if found[1] is None or line.cursor is None or line.cursor.behind:
+                        line.stir()
                     return found
             self._stirred.clear()
             await self._stirred.wait()

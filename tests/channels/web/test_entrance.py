@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+import pytest
+
 from runner.channels.web.entrance import AT_ONCE, BEGINNING, RATE, Entrance
 
 
@@ -23,8 +25,8 @@ def test_a_herd_comes_in_one_after_the_other() -> None:
 def test_few_at_a_time_do_not_wait() -> None:
     """At half the rate, one by one or a few at once."""
     arrivals = [number * 2 / RATE for number in range(200)]
-    assert moments(arrivals) == arrivals
-    assert moments([5.0] * AT_ONCE) == [5.0] * AT_ONCE
+    assert moments(arrivals) == pytest.approx(arrivals)
+    assert moments([5.0] * AT_ONCE) == pytest.approx([5.0] * AT_ONCE)
 
 
 def test_later_all_come_in_at_once() -> None:
