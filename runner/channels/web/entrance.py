@@ -23,7 +23,7 @@ class Entrance:
 
     def __init__(self) -> None:
         self._opened: float | None = None
-        self._next = 0.0
+        self._next = float("-inf")
 
     def wait(self, now: float) -> float:
         """Seconds until the client that has come *now* (of any clock) may come in; the place in the queue is taken."""
