@@ -23,7 +23,7 @@ export const OLDEST = "oldest";
 const LEAST = 200, MOST = 15_000; // before the next attempt
 const SOON = 2_000; // at most, when the server has asked to come back: all others come, too
 const STABLE = 5_000; // a connection that lasts so long has worked
-const OPENING = 15_000; // until a connection must be open
+const OPENING = 35_000; // until a connection must be open: after a restart we may be kept waiting for our turn
 const QUIET = 25_000, PATIENCE = 10_000; // without a word before we ask, and for the answer
 const SILENT = 45_000; // server-sent events: the server says something each 20 s
 const PROBE = 60_000, MOST_PROBE = 900_000; // before a WebSocket is tried beside server-sent events
@@ -129,6 +129,7 @@ export function connect(url, { keep = true } = {}) {
       if (mine !== line) return;
       mine.open = true;
       since = heardAt = Date.now();
+      look();
       if (events) {
         turns = 0;
         probing = setTimeout(probe, wait * (1 + Math.random()));

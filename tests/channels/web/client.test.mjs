@@ -384,10 +384,12 @@ test("a line that does not open is given up", async () => {
   const world = new World();
   world.dead = true;
   connect("/live");
-  await world.pass(20_000);
+  await world.pass(30_000);
+  assert.equal(world.lines.length, 1);
+  await world.pass(10_000);
   assert.equal(world.lines.length, 2);
   world.dead = false;
-  await world.pass(20_000);
+  await world.pass(40_000);
   assert.equal(world.open.length, 1);
 });
 
