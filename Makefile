@@ -23,7 +23,8 @@ INSTALLED := setup.cfg setup.py pyproject.toml runner/wire/_parameters.c
 .PHONY: serve test stress autobahn bench clean compiler web-servers
 
 serve: $(VENV)/serve.stamp
-	cd app_example && exec ../$(VENV)/bin/runner serve app:main --mount /jsonrpc/batch=app:batch $(ARGS)
+	cd app_example && exec ../$(VENV)/bin/runner serve app:main --mount /jsonrpc/batch=app:batch \
+		--mount /live=runner.channels:endpoint $(ARGS)
 
 test: $(VENV)/test.stamp web-servers
 	$(VENV)/bin/ruff check .
@@ -54,7 +55,7 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/serve.stamp: $(INSTALLED) | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[fast]'
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[fast,realtime]'
 	touch $@
 
 $(VENV)/test.stamp: $(INSTALLED) | $(VENV)/bin/python compiler

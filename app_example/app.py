@@ -1,9 +1,10 @@
 """A guest book: one WSGI callable, `main`, and before its JSON-RPC endpoint a gateway, `batch`. Here is how they run.
 
-    cd app_example && runner serve app:main --mount /jsonrpc/batch=app:batch
+    cd app_example && runner serve app:main --mount /jsonrpc/batch=app:batch --mount /live=runner.channels:endpoint
     curl http://127.0.0.1:8000/jsonrpc/batch --json '[{"jsonrpc": "2.0", "method": "latest", "id": 1}]'
 
-Then change a word in this file, in guestbook.py or in page.html, save, and reload the page in the browser.
+Then change a word in this file, in guestbook.py or in page.html, save, and reload the page in the browser. Pages that
+are open show each new entry by themselves, whoever signs where, and whatever is edited meanwhile.
 
 What a visitor types is shown to others, so it is escaped. There is no account that a forged form could
 misuse, so there is no CSRF token; an application with a log-in needs one. Every address is built from
@@ -33,7 +34,7 @@ from runner.streaming import Respond, delayed
 TITLE = "Guest book"
 # Read while we are imported, which makes the page, too, a file whose saving shows at the next request.
 PAGE = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
-ENTRY = Markup("<li><p>{message}</p><footer><b>{name}</b> <time>{signed_at}</time></footer></li>\n")
+ENTRY = Markup("<li id=entry-{number}><p>{message}</p><footer><b>{name}</b> <time>{signed_at}</time></footer></li>\n")
 
 URLS = Map([
     Rule("/", methods=["GET"], endpoint="show"),
@@ -57,9 +58,11 @@ def main(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[by
 
 def show(request: Request, urls: MapAdapter) -> Response:
     """Show the page: the form, and the latest entries."""
+    position = guestbook.position()
     entries = Markup("").join(ENTRY.format(**entry._asdict()) for entry in guestbook.latest(50))
     addresses = {name: urls.build(name) for name in ("sign", "export")}
-    return Response(PAGE.substitute(title=escape(TITLE), entries=entries, **addresses), mimetype="text/html")
+    live = {"live": f"{urls.script_name}live", "channel": guestbook.CHANNEL, "position": position}
+    return Response(PAGE.substitute(title=escape(TITLE), entries=entries, **live, **addresses), mimetype="text/html")
 
 
 def sign(request: Request, urls: MapAdapter) -> Response:
@@ -123,8 +126,8 @@ class _Line:
 
 def _csv(entries: Iterable[guestbook.Entry]) -> Iterator[str]:
     writer = csv.writer(_Line())
-    yield writer.writerow(guestbook.Entry._fields)
-    yield from map(writer.writerow, entries)
+    yield writer.writerow(guestbook.Entry._fields[1:])
+    yield from (writer.writerow(entry[1:]) for entry in entries)
 
 
 waiting: set[asyncio.Task[None]] = set()

@@ -1,4 +1,4 @@
-"""The book itself: entries in one SQLite file. It knows nothing of the web.
+"""The book itself: entries in one SQLite file, and who looks is told of each new one. It knows nothing of the web.
 
 The file is named by the environment variable GUESTBOOK_DB, else it is guestbook.sqlite3 beside this module.
 It is opened once for each request that needs it, and closed when that request ends: also at the end of a long
@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from runner import resources
+from runner import channels, resources
 
+CHANNEL = "public.guestbook"
 SCHEMA = """
     CREATE TABLE IF NOT EXISTS entry (
         id INTEGER PRIMARY KEY,
@@ -26,20 +27,34 @@ SCHEMA = """
 class Entry(NamedTuple):
     """What one visitor left; *signed_at* is UTC, `2025-01-31 12:00:00`."""
 
+    number: int
     name: str
     message: str
     signed_at: str
 
 
 def sign(name: str, message: str) -> None:
-    """Add an entry; when this returns, it is on the disk."""
+    """Add an entry; when this returns, it is on the disk, and on its way to all open pages."""
     with _book() as book:
-        book.execute("INSERT INTO entry (name, message) VALUES (?, ?)", (name, message))
+        statement = "INSERT INTO entry (name, message) VALUES (?, ?) RETURNING id, name, message, signed_at"
+        entry = Entry(*book.execute(statement, (name, message)).fetchone())
+    try:
+        channels.publish_sync(CHANNEL, entry._asdict())
+    except channels.ChannelsUnavailable:
+        pass   # it is in the book, and shown by the next page
+
+
+def position() -> str:
+    """Return where the channel stands; ask before `latest`, so that nothing falls between the two."""
+    try:
+        return str(channels.position_sync(CHANNEL))
+    except channels.ChannelsUnavailable:
+        return ""
 
 
 def latest(count: int) -> list[Entry]:
     """Return the last *count* entries, the newest first."""
-    rows = _book().execute("SELECT name, message, signed_at FROM entry ORDER BY id DESC LIMIT ?", (count,))
+    rows = _book().execute("SELECT id, name, message, signed_at FROM entry ORDER BY id DESC LIMIT ?", (count,))
     return [Entry(*row) for row in rows]
 
 
@@ -51,7 +66,7 @@ def last() -> int:
 
 def everything() -> Iterator[Entry]:
     """Yield every entry, the oldest first."""
-    for row in _book().execute("SELECT name, message, signed_at FROM entry ORDER BY id"):
+    for row in _book().execute("SELECT id, name, message, signed_at FROM entry ORDER BY id"):
         yield Entry(*row)
 
 
