@@ -33,9 +33,10 @@ _TRIES = 100
 
 
 class _Channel:
-    __slots__ = ("history", "used")
+    __slots__ = ("history", "name", "used")
 
-    def __init__(self, history: History, used: float) -> None:
+    def __init__(self, name: str, history: History, used: float) -> None:
+        self.name = name  # which its messages share: each who publishes has sent his own
         self.history = history
         self.used = used  # when somebody last cared
 
@@ -64,7 +65,8 @@ class Ledger:
 
     def publish(self, channel: str, text: str, id: str, now: float) -> tuple[Position, Message | None]:
         """Its position, and the message; None if one of this name was published before, and that is its position."""
-        history = self._find(channel, now).history
+        found = self._find(channel, now)
+        channel, history = found.name, found.history
         self._forget_names(now)
         known = self._names.get((channel, id))
         # The channel may have ended since, being one of too many, and begun again.
@@ -110,7 +112,7 @@ class Ledger:
                 self._make_room()
             base = Position(self._draw(), 0)
             history = History(base, most=self._most, weight=self._weight, age=self._age)
-            found = self._channels[name] = _Channel(history, now)
+            found = self._channels[name] = _Channel(name, history, now)
             self.weighs += _CHANNEL
         else:
             self._channels.move_to_end(name)

@@ -1,0 +1,166 @@
+"""Channels in memory, process to process: how many messages a second, and how long one is on its way.
+
+    pipelined   eight tasks of one process publish, each message is heard by so many other processes
+    one by one  a thread publishes, and says the next one when the last is kept
+    latency     from before `publish_sync` to `hear` in another process, one message every few milliseconds
+
+Start at run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import os
+import statistics
+import sys
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from runner.channels.memory.store import MemoryStore
+from runner.channels.memory.sync_store import MemorySyncStore
+from runner.channels.message import Message
+from tests.benchmarks import report
+from tests.benchmarks.load import Pace
+from tests.support.hub import hub
+
+_FORK = multiprocessing.get_context("fork")
+_END = '"end"'
+_TASKS = 8
+_LATENCIES = 500
+
+
+def run(directory: Path, pace: Pace) -> str:
+    """Markdown."""
+    rows = []
+    for ears, size in ((1, 100), (4, 100), (16, 100), (1, 10_000)):
+        rates = [_pipelined(ears, size, pace.seconds) for _ in range(pace.rounds)]
+        said, heard = (statistics.median(each[place] for each in rates) for place in (0, 1))
+        rows.append([f"pipelined, {ears} listening, {size} bytes", f"{said:,.0f}", f"{heard:,.0f}"])
+    rates = [_one_by_one(pace.seconds) for _ in range(pace.rounds)]
+    rows.append(["one by one, 1 listening, 100 bytes", *[f"{statistics.median(rates):,.0f}"] * 2])
+    delays = sorted(_latencies())
+    table = report.table("Channels in memory", ["messages", "published/s", "heard/s"], rows)
+    half, most = delays[len(delays) // 2], delays[len(delays) * 99 // 100]
+    return f"{table}\nLatency: median {half * 1e6:,.0f} µs, 99% below {most * 1e6:,.0f} µs.\n{_cost()}\n"
+
+
+async def _listen(door: int, line: Connection) -> None:
+    """Tell when it listens; then how many messages were heard and their delays."""
+    heard: list[float] = []
+    ended = asyncio.get_running_loop().create_future()
+
+    def hear(message: Message) -> None:
+        if message.text == _END:
+            ended.set_result(None)
+        else:
+            heard.append(time.monotonic() - json.loads(message.text)[0])
+
+    store = MemoryStore(door, hear, lambda channel: ended.set_exception(RuntimeError("something was lost")))
+    store.follow("c", (await store.read("c", None, 0)).position)
+    await store.read("c", None, 0)
+    line.send("listening")
+    await ended
+    line.send((len(heard), heard[:_LATENCIES]))
+    await store.close()
+
+
+def _ear(door: int, line: Connection) -> None:
+    asyncio.run(_listen(door, line))
+    os._exit(0)
+
+
+class _Ears:
+    """So many processes that listen."""
+
+    def __init__(self, door: int, count: int) -> None:
+        pairs = [_FORK.Pipe() for _ in range(count)]
+        self._lines = [ours for ours, _ in pairs]
+        self._processes = [_FORK.Process(target=_ear, args=(door, theirs)) for _, theirs in pairs]
+        for process in self._processes:
+            process.start()
+        for line in self._lines:
+            line.recv()
+
+    def close(self) -> list[tuple[int, list[float]]]:
+        """What they have heard, when the last word has been said."""
+        found = [line.recv() for line in self._lines]
+        for process in self._processes:
+            process.join()
+        return found
+
+
+def _text(size: int) -> str:
+    stamp = repr(time.monotonic())
+    return f'[{stamp},"{"x" * (size - len(stamp) - 5)}"]'
+
+
+def _pipelined(ears: int, size: int, seconds: int) -> tuple[float, float]:
+    async def publish(door: int) -> int:
+        store = MemoryStore(door, lambda message: None, lambda channel: None)
+        end, said = time.monotonic() + seconds, 0
+
+        async def talk(name: int) -> None:
+            nonlocal said
+            number = 0
+            while time.monotonic() < end:
+                number += 1
+                await store.publish("c", _text(size), f"{name} {number}")
+                said += 1
+
+        await asyncio.gather(*map(talk, range(_TASKS)))
+        await store.publish("c", _END, "end")
+        await store.close()
+        return said
+
+    with hub() as house:
+        listening = _Ears(house.door, ears)
+        began = time.monotonic()
+        said = asyncio.run(publish(house.door))
+        heard = [count for count, _ in listening.close()]
+        took = time.monotonic() - began
+        assert heard == [said] * ears, (said, heard)
+    return said / took, sum(heard) / took
+
+
+def _one_by_one(seconds: int) -> float:
+    with hub() as house:
+        listening, store = _Ears(house.door, 1), MemorySyncStore(house.door)
+        end, said = time.monotonic() + seconds, 0
+        while time.monotonic() < end:
+            said += 1
+            store.publish("c", _text(100), str(said))
+        store.publish("c", _END, "end")
+        assert listening.close()[0][0] == said
+        store.close()
+    return said / seconds
+
+
+def _latencies() -> list[float]:
+    with hub() as house:
+        listening, store = _Ears(house.door, 1), MemorySyncStore(house.door)
+        for number in range(_LATENCIES):
+            store.publish("c", _text(100), str(number))
+            time.sleep(0.003)
+        store.publish("c", _END, "end")
+        store.close()
+        return listening.close()[0][1]
+
+
+def _cost() -> str:
+    """What a hub needs: memory, and time to begin."""
+    starts = []
+    for _ in range(10):
+        began = time.monotonic()
+        with hub() as house:
+            store = MemorySyncStore(house.door)
+            store.publish("c", "1", "1")
+            starts.append(time.monotonic() - began)
+            store.close()
+            with open(f"/proc/{house.popen.pid}/smaps_rollup", encoding="ascii") as file:
+                sizes = dict(line.split(maxsplit=1) for line in file.readlines()[1:])
+    resident, own = (int(sizes[name].split()[0]) / 1024 for name in ("Rss:", "Pss:"))
+    memory = f"{resident:.1f} MiB resident, {own:.1f} its own"
+    return f"A hub: {memory}; {statistics.median(starts) * 1000:.0f} ms to its first answer ({sys.version.split()[0]})."
