@@ -51,7 +51,7 @@ def parse_channels_url(text: str) -> ChannelsURL:
     except ValueError:
         # Not in its words: they quote what stands before the host.
         raise UsageError(f"{mask(text)!r} has no host and port that can be read; {_GOOD}") from None
-    if parts.scheme not in _SCHEMES or not text.lower().startswith(f"{parts.scheme}:"):
+    if parts.scheme not in _SCHEMES or not text.startswith(f"{parts.scheme}:"):
         raise UsageError(f"{mask(text)!r} is no place for channels; {_GOOD}")
     kind = _check_memory(parts, text) if parts.scheme == "memory" else _check_redis(parts, port, text)
     ours, theirs = _divide(parts.query, kind)

@@ -16,6 +16,7 @@ import selectors
 import subprocess
 import sys
 import time
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from runner.channels_url import parse_channels_url
@@ -85,13 +86,9 @@ class Porter:
         if not settings.channels.startswith("memory:"):
             return -1
         if self._private is None:
-            self._private = open_private()
-            if self._private is None:
-                return -1
-            self._lifeline = Lifeline()
-            self._board = anonymous_file("runner-channels")
-            self._selector.register(self._private.listener, selectors.EVENT_READ, self._knocked)
-        return self._private.door
+            with suppress(OSError):  # no descriptor left, perhaps there is one for the next process
+                self._open()
+        return self._private.door if self._private is not None else -1
 
     def next_look(self) -> float | None:
         """When `look` has something to do (CLOCK_MONOTONIC)."""
@@ -140,6 +137,21 @@ class Porter:
         if self._lifeline is not None:
             self._lifeline.close()
         self._private = self._lifeline = None
+
+    def _open(self) -> None:
+        """Raises OSError."""
+        private = open_private()
+        if private is None:
+            return
+        with ExitStack() as undoing:
+            undoing.callback(private.listener.close)
+            undoing.callback(os.close, private.door)
+            lifeline = Lifeline()
+            undoing.callback(lifeline.close)
+            self._board = anonymous_file("runner-channels")
+            undoing.pop_all()
+        self._private, self._lifeline = private, lifeline
+        self._selector.register(private.listener, selectors.EVENT_READ, self._knocked)
 
     def _knocked(self) -> None:
         """Somebody wants the hub."""

@@ -93,6 +93,23 @@ def test_where_channels_are_elsewhere_there_is_no_door(house: House) -> None:
     assert house.porter.door(MEMORY) >= 0
 
 
+def test_without_a_descriptor_left_there_is_no_door_yet(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next process may have one; nothing is left open."""
+    def refuse(name: str) -> int:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(module, "anonymous_file", refuse)
+    assert house.porter.door(MEMORY) == -1
+    monkeypatch.undo()
+    house.publish()
+
+
+def test_where_there_are_no_private_sockets_there_is_no_door(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere than on Linux; everything else works."""
+    monkeypatch.setattr(module, "open_private", lambda: None)
+    assert house.porter.door(MEMORY) == -1
+
+
 def test_the_first_who_knocks_has_the_hub_started(house: House) -> None:
     """It tells of itself, and while it runs the door is its own business."""
     house.publish()
