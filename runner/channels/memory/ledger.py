@@ -5,7 +5,8 @@
     a name      is known for as long as a message is kept, five minutes at least; of all channels a bounded number
     memory      is bounded for all of them together: the channel that has most forgets the older half of it
 
-Laws: pure: the time is an argument, chance a function. Bounded, whatever comes. Start at Ledger.publish.
+Laws: pure: the time is an argument, chance a function. Bounded, whatever is published and asked; a channel that is
+followed stays. Start at Ledger.publish.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
     Published, Found    the answers
     Heard, Lost         what a client follows
 
-A position's tag is always 0 here: a store in memory does not come back without its end. In a text of one ("" for None)
-it is there all the same, for it is somebody's who may have it from elsewhere.
+A position's tag is always 0 here: a store in memory does not come back without its end. In a text of one (to read, ""
+for None) it is there all the same, for it is somebody's who may have it from elsewhere.
 
 Laws: pure. A line is at most LINE bytes, and what is no message is a ProtocolError, never a guess. Start at Wire.
 """
@@ -136,7 +136,7 @@ def parse_said(line: bytes) -> Said:
             found.text.encode()
             if len(found.text) > MAX_TEXT:
                 raise ProtocolError(f"a message of {len(found.text)} characters")
-        elif isinstance(found, Read | Follow) and found.after:
+        elif isinstance(found, Follow) or (isinstance(found, Read) and found.after):
             parse_position(found.after)
     except ValueError as error:
         raise ProtocolError(str(error)) from error
