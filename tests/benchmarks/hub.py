@@ -36,8 +36,8 @@ def run(directory: Path, pace: Pace) -> str:
     """Markdown."""
     rows = []
     for ears, size in ((1, 100), (4, 100), (16, 100), (1, 10_000)):
-        rates = [_pipelined(ears, size, pace.seconds) for _ in range(pace.rounds)]
-        said, heard = (statistics.median(each[place] for each in rates) for place in (0, 1))
+        found = [_pipelined(ears, size, pace.seconds) for _ in range(pace.rounds)]
+        said, heard = (statistics.median(each[place] for each in found) for place in (0, 1))
         rows.append([f"pipelined, {ears} listening, {size} bytes", f"{said:,.0f}", f"{heard:,.0f}"])
     rates = [_one_by_one(pace.seconds) for _ in range(pace.rounds)]
     rows.append(["one by one, 1 listening, 100 bytes", *[f"{statistics.median(rates):,.0f}"] * 2])
