@@ -61,7 +61,6 @@ CASES = [
     Case("another epoch", 3, Place(2, epoch="0"), Reason.EPOCH),
     Case("another epoch, at the end", 3, Place(3, epoch="0"), Reason.EPOCH),
     Case("another epoch, nothing here", 0, Place(0, epoch="0"), Reason.EPOCH),
-    Case("before the beginning", 2, Place(0, further=-1), Reason.GAP),
     Case("not more than were asked for", 4, Place(1), [2, 3], limit=2, more=True),
     Case("just as many as were asked for", 3, Place(1), [2, 3], limit=2),
     Case("the first of the oldest", 9, Place(None), [6], limit=1, more=True),
