@@ -42,8 +42,12 @@ class RedisStore(Store):
         return scripts.position_of(await self._patiently(call))
 
     async def read(self, channel: str, after: Position | None, limit: int) -> Page:
-        """See Store."""
-        answer = await self._patiently(scripts.read(self._address.limits, channel, after, limit))
+        """See Store. Why it cannot is logged, too: who listens waits, and would never know."""
+        try:
+            answer = await self._patiently(scripts.read(self._address.limits, channel, after, limit))
+        except ChannelsUnavailable as error:
+            self._warn(error)
+            raise
         return scripts.page_of(channel, after, answer)
 
     def follow(self, channel: str, after: Position) -> None:
