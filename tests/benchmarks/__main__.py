@@ -10,12 +10,26 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.benchmarks import asgi, batch, channels, edits, hub, instant, modules, report, sqlite, throughput, waiting
+from tests.benchmarks import (
+    asgi,
+    batch,
+    channels,
+    edits,
+    hub,
+    instant,
+    modules,
+    report,
+    sqlite,
+    stores,
+    throughput,
+    waiting,
+)  # fmt: skip
 from tests.benchmarks.load import Pace
 
 BENCHMARKS: dict[str, Callable[[Path, Pace], str]] = {
     "throughput": throughput.run, "asgi": asgi.run, "modules": modules.run, "edits": edits.run, "sqlite": sqlite.run,
     "waiting": waiting.run, "instant": instant.run, "batch": batch.run, "channels": channels.run, "hub": hub.run,
+    "stores": stores.run,
 }  # fmt: skip
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests.support.places import free_port, short_directory, wait_until_listening
 from tests.support.process import Live
@@ -64,7 +66,7 @@ class RedisServer:
 
     def ask(self, *words: str | int | bytes) -> Any:
         """The answer to one command."""
-        with Redis(port=self.port, socket_timeout=5.0, protocol=2) as client:
+        with Redis(port=self.port, socket_timeout=5.0, protocol=2, retry=Retry(NoBackoff(), 0)) as client:
             return client.execute_command(*words)
 
     @property

@@ -37,8 +37,8 @@ _FAULTS = {
     "NOREPLICAS": Fault("it has too few replicas that follow (min-replicas-to-write); look after them"),
     "MASTERDOWN": Fault("it is a replica that has lost its primary; name the primary in --channels", leave=True),
     "READONLY": Fault("it is a replica; name the primary in --channels", leave=True),
-    "UNKNOWN": Fault("it does not know the commands; use a Redis 5 or newer, or a Valkey", final=True),
 }
+_STRANGER = Fault("it does not know the commands; use a Redis 5 or newer, or a Valkey", final=True)
 _CODE = re.compile(rf"(?:^|[ -])({'|'.join(_FAULTS)}) ")
 
 _CLASSES = {
@@ -63,9 +63,9 @@ def judge(error: BaseException) -> Fault:
     if kind in _CLASSES:
         return _FAULTS[_CLASSES[kind]]
     if text.startswith("unknown command") or "ERR unknown command" in text:
-        return _FAULTS["UNKNOWN"]
+        return _STRANGER
     # Before Redis 7 the code of an error in a script stands in the middle of its text.
-    if kind in ("ResponseError", "ConnectionError") and (found := _CODE.search(text)):
+    if kind == "ResponseError" and (found := _CODE.search(text)):
         return _FAULTS[found[1]]
     if kind == "TimeoutError":
         return Fault("it does not answer; see whether it is overloaded or paused, and the network between")

@@ -24,6 +24,7 @@ TABLE = [
     (TimeoutError(), "does not answer", False, False),
     (exceptions.ConnectionError("Error 111 connecting to 127.0.0.1:1. Connection refused."), "refused", False, False),
     (exceptions.ConnectionError("max number of clients reached"), "number of clients", False, False),
+    (exceptions.ConnectionError("Error UNKNOWN while writing to socket. Connection lost."), "lost", False, False),
     (exceptions.InvalidResponse("Protocol Error: b'HTTP/1.1 400'"), "Protocol", False, False),
     (ValueError(), "ValueError", False, False),
 ]

@@ -111,6 +111,25 @@ def test_a_redis_that_comes_back_empty_is_noticed(start_redis: Start) -> None:
     asyncio.run(main())
 
 
+def test_a_redis_that_is_still_loading_is_waited_for(start_redis: Start) -> None:
+    """It answers everybody, but nothing of what it is asked."""
+    server = start_redis(*KEEPING)
+
+    async def main() -> None:
+        async with reading(server.url) as reader, Listener(reader, "news") as listener:
+            await asyncio.gather(*(reader.publish("news", str(number)) for number in range(300)))
+            await until(lambda: len(listener.texts) == 300, lambda: f"{len(listener.texts)} were heard")
+            server.kill()
+            # It looks up from its file after every 1,024 commands; a message is eight.
+            server.start("key-load-delay", "200")
+            await reader.publish("news", "last")
+            await listener.wait_for("last")
+            assert len(listener.texts) == 301 and not listener.resyncs
+            assert "LOADING" in str(server.ask("INFO", "errorstats"))
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("again", [0, 1, 2, 5])
 def test_a_redis_that_has_lost_its_end_is_noticed(start_redis: Start, tmp_path: Path, again: int) -> None:
     """Also when it gives the same offsets away again, and more of them, before anybody is back."""
