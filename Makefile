@@ -29,7 +29,7 @@ serve: $(VENV)/serve.stamp
 test: $(VENV)/test.stamp web-servers
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 stress: $(VENV)/test.stamp web-servers
 	$(VENV)/bin/python -m pytest -m stress $(ARGS)

@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import time
-import warnings
 from collections.abc import Awaitable, Callable, Coroutine
 from threading import Semaphore
 from types import SimpleNamespace
@@ -442,10 +441,7 @@ def test_a_child_of_the_application_has_nothing_of_it() -> None:
     ward = Ward(timeout=30.0)
 
     async def work() -> None:
-        with warnings.catch_warnings():
-            # Python 3.12 and later warn of what is tried here.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            child = os.fork()
+        child = os.fork()
         if not child:
             signal.alarm(int(PATIENCE))
             marks = len(ward.marks)

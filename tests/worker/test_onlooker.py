@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import cast
@@ -110,10 +109,7 @@ def test_a_forked_child_has_none(window: Window) -> None:
     """Nor does it get one, or wait for one."""
     window.see()
     until("it looks", lambda: window.looks)
-    with warnings.catch_warnings():
-        # Python 3.12 and later warn of what is tried here.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
+    child = os.fork()
     if not child:
         signal.alarm(int(PATIENCE))
         window.see()

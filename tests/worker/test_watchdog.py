@@ -5,7 +5,6 @@ import os
 import signal
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import cast
@@ -202,10 +201,7 @@ def test_a_child_of_the_application_has_nothing_of_it(yard: Yard) -> None:
     yard.step = step
     yard.dog.start(late)
     assert reached.wait(PATIENCE)
-    with warnings.catch_warnings():
-        # Python 3.12 and later warn of what is tried here.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
+    child = os.fork()
     if not child:
         signal.alarm(int(PATIENCE))
         yard.dog.stop(late)
