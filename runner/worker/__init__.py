@@ -22,7 +22,6 @@
     farewell     WebSockets that have to end, one after the other
     gate         may a request go on here, now that its head is complete?
     standing     what it is doing, on the scoreboard
-    soon         what is done once in the next turn, however often it was asked for
     ticker       looks at the connections' deadlines
     wear         when it has done or grown enough
     signals      what kill(1) says to it

@@ -8,8 +8,9 @@ Between the two it waits with the supervisor, which knows who is able to answer 
 notices nothing: the connection stays open, and what it sends meanwhile waits in the kernel.
 
 Laws: a connection is given when the head of a request is complete or between two requests, never while a request is
-under way, so nothing is executed twice. The receiver says Taken before it reads on: until then the supervisor has the
-connection still, and gives it to another one if we die. Start at give. unix(7), SCM_RIGHTS.
+under way, so nothing is executed twice; a WebSocket when its host has done with it. The receiver says Taken before it
+reads on: until then the supervisor has the connection still, and gives it to another one if we die. Start at give.
+unix(7), SCM_RIGHTS.
 """
 
 from __future__ import annotations

@@ -48,7 +48,6 @@ from runner.worker.own_pages import OwnPages
 from runner.worker.relief import Relief, Siblings, crowded
 from runner.worker.signals import Signals
 from runner.worker.slow import SlowCalls, SlowLog
-from runner.worker.soon import Soon
 from runner.worker.standing import Standing
 from runner.worker.task import Task
 from runner.worker.ticker import Ticker
@@ -121,8 +120,8 @@ class _Worker:
         self._ticker = Ticker(self._loop, self._connections, self._busy, self._looked)
         adopt, outdates = self._acceptor.adopt, self._gate.outdates
         self._hand_over = HandOver(task.channel, task.generation, adopt, self.log, outdates)
-        self._leave_soon = Soon(self._loop, self._leave_if_idle)
-        self._moving = Moving(self._loop, self._underway, self._hand_over, self._row, self._leave_soon)
+        left = partial(self._loop.call_soon, self._leave_if_idle)
+        self._moving = Moving(self._loop, self._underway, self._hand_over, self._row, left)
         wake = partial(self._loop.call_soon_threadsafe, self._obey)
         self._inbox = Inbox(task.channel, wake, self._give_account)
         self._watchdog = self._train()
@@ -303,8 +302,7 @@ class _Worker:
             self._acceptor.listen()
         if self._inner is not None:
             self._inner.listen()
-        if self.draining:
-            self._leave_soon()
+        self._leave_if_idle()
 
     def _looked(self) -> None:
         self._slow_calls.look()
@@ -357,4 +355,4 @@ class _Worker:
         if self._wear is not None and (reason := self._wear.spent()):
             self._loop.call_soon(self._retire, reason)
         if self.draining:
-            self._leave_soon()
+            self._loop.call_soon(self._leave_if_idle)

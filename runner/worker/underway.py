@@ -16,6 +16,8 @@ later than the process. Start at Underway.tell.
 
 from __future__ import annotations
 
+import time
+
 from runner.front.connection import Connection
 from runner.log import Log
 from runner.process.channel import Channel
@@ -23,6 +25,11 @@ from runner.process.messages import Streaming
 from runner.request import Movable, Served
 from runner.worker.gate import Gate
 from runner.worker.standing import Standing
+
+MANY = 200
+"""Requests under way: more are not looked at whenever one ends, which a thousand sockets that move do in a second."""
+PAUSE = 0.2
+"""Seconds at least between two looks at so many; whoever asks must do so again."""
 
 
 class Underway:
@@ -43,6 +50,7 @@ class Underway:
         self.willing: set[Movable] = set()
         self._exchanges: set[Served] = set()
         self._told = 0
+        self._looked = 0.0
 
     def begin(self, exchange: Served) -> None:
         """The application is about to be called for it."""
@@ -79,7 +87,11 @@ class Underway:
         return 0 if rest or len(streams) < len(self._exchanges) else len(streams) + len(tails)
 
     def tell(self) -> None:
-        """The worker retires: tell the supervisor of `only_streams`, if that is new."""
+        """The worker retires: tell the supervisor of `only_streams`, if that is new. To be called now and then, too."""
+        now = time.monotonic()
+        if len(self._exchanges) > MANY and now < self._looked + PAUSE:
+            return
+        self._looked = now
         if (count := self.only_streams()) != self._told:
             self._told = count
             self._channel.send(Streaming(count))

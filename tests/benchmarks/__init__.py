@@ -9,6 +9,7 @@
     channels    one message to a thousand subscribers; a thousand clients who come back
     hub         channels in memory, process to process: messages a second, how long one is on its way, what it needs
     waiting     how long fast requests wait behind slow ones while a worker is idle
+    sockets     how long WebSockets take to move to newer code
     stores      how long a message takes from one process to another, through each store of channels
 
     sample      the application they all serve       peers     how each server is started

@@ -19,17 +19,18 @@ from tests.benchmarks import (
     instant,
     modules,
     report,
+    sockets,
     sqlite,
     stores,
     throughput,
     waiting,
-)  # fmt: skip
+)
 from tests.benchmarks.load import Pace
 
 BENCHMARKS: dict[str, Callable[[Path, Pace], str]] = {
     "throughput": throughput.run, "asgi": asgi.run, "modules": modules.run, "edits": edits.run, "sqlite": sqlite.run,
     "waiting": waiting.run, "instant": instant.run, "batch": batch.run, "channels": channels.run, "hub": hub.run,
-    "stores": stores.run,
+    "stores": stores.run, "sockets": sockets.run,
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from runner.process.scoreboard import Counter, Scoreboard
 from runner.request import Movable, Served
 from runner.worker.gate import Gate
 from runner.worker.standing import Standing
-from runner.worker.underway import Underway
+from runner.worker.underway import MANY, PAUSE, Underway
 
 
 class Line:
@@ -187,3 +187,17 @@ def test_sockets_that_could_go_on_elsewhere_are_known(room: Room) -> None:
     assert room.underway.willing == {cast(Movable, able)}
     room.end(able)
     assert room.underway.willing == set()
+
+
+def test_so_many_are_not_looked_at_whenever_one_of_them_ends(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A little later they are; when there are fewer, at once."""
+    now = 100.0
+    monkeypatch.setattr("runner.worker.underway.time.monotonic", lambda: now)
+    exchanges = [room.begin(committed=True) for _ in range(MANY + 2)]
+    assert room.told() == [Streaming(MANY + 2)]
+    room.end(exchanges.pop())
+    assert room.told() == []
+    now += PAUSE
+    assert room.told() == [Streaming(MANY + 1)]
+    room.end(exchanges.pop())
+    assert room.told() == [Streaming(MANY)]
