@@ -20,6 +20,7 @@ from runner.process import interpreter
 from runner.settings import Settings
 from runner.supervisor import porter as module
 from runner.supervisor.porter import Porter
+from tests.support.hub import open_files
 from tests.support.process import PATIENCE
 
 MEMORY = Settings(channels="memory:")
@@ -68,14 +69,14 @@ class House:
 @pytest.fixture
 def house() -> Iterator[House]:
     """Closed, with nothing left open."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     found = House()
     yield found
     found.porter.close()
     found.porter.close()
     found.selector.close()
     os.close(found.said)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
 
 
 def test_nobody_knocks_and_nothing_is_started(house: House) -> None:

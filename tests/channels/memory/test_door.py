@@ -10,6 +10,7 @@ import pytest
 from runner.channels.memory.door import check_door, connect
 from runner.errors import ChannelsUnavailable
 from runner.process.private import open_private
+from tests.support.hub import open_files
 
 
 def test_who_connects_waits_for_nobody() -> None:
@@ -28,12 +29,12 @@ def test_a_full_queue_is_an_error() -> None:
     private = open_private()
     assert private is not None
     private.listener.listen(0)
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     socks: list[socket.socket] = []
     with pytest.raises(BlockingIOError):
         while True:
             socks.append(connect(private.door))
-    assert len(os.listdir("/proc/self/fd")) == before + len(socks)
+    assert open_files() == before + len(socks)
     for sock in [private.listener, *socks]:
         sock.close()
     os.close(private.door)

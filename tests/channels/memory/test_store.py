@@ -16,7 +16,7 @@ from runner.channels.message import OLDEST, Message, Reason
 from runner.channels.reader import Reader
 from runner.errors import ChannelsUnavailable
 from runner.process.private import open_private
-from tests.support.hub import Hub, hub
+from tests.support.hub import Hub, hub, open_files
 from tests.support.process import PATIENCE
 
 
@@ -211,14 +211,14 @@ def test_who_ends_leaves_nobody_waiting() -> None:
     """Who has asked is told; nothing is left open."""
     async def scene(rig: Rig) -> None:
         await rig.store.read("c", None, 0)
-        before = len(os.listdir("/proc/self/fd"))
+        before = open_files()
         rig.house.kill()
         waiting = asyncio.ensure_future(rig.store.publish("c", "1", "1"))
         await asyncio.sleep(0.01)
         await rig.store.close()
         with pytest.raises(ChannelsUnavailable, match="about to end"):
             await waiting
-        assert len(os.listdir("/proc/self/fd")) < before
+        assert open_files() < before
 
     play(scene)
 
@@ -230,9 +230,9 @@ def test_a_loop_that_is_left_closes_its_connection() -> None:
             store = MemoryStore(house.door, lambda message: None, lambda channel: None)
             await store.publish("c", "1", "1")
 
-        before = len(os.listdir("/proc/self/fd"))
+        before = open_files()
         asyncio.run(main())
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert open_files() == before
         assert threading.active_count() == 1
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -15,7 +14,7 @@ from runner.channels.memory.sync_store import MemorySyncStore
 from runner.channels.memory.wire import Follow
 from runner.channels.message import OLDEST
 from runner.errors import ChannelsUnavailable
-from tests.support.hub import Hub, hub
+from tests.support.hub import Hub, hub, open_files
 from tests.support.process import PATIENCE
 
 
@@ -139,12 +138,12 @@ def test_who_is_interrupted_begins_anew(house: Hub, store: MemorySyncStore) -> N
 
 def test_closing_leaves_nothing_open(house: Hub) -> None:
     """And it can be used again."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     store = MemorySyncStore(house.door)
     store.publish("c", "a", "1")
     store.close()
     store.close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
     assert texts(store) == ["a"]
     store.close()
 
