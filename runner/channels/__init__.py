@@ -17,10 +17,11 @@ Nothing is to be installed for one machine; `--channels redis://host` joins seve
     store      what keeps the channels, as everybody else here sees it
     reader     one for each loop: what comes from the store goes to all who listen here
     current    which store this process has
+    memory, redis   the two stores
     web        `endpoint`, an ASGI application for browsers, and what speaks to it there
 
 Laws: no process is known here, and of the web only ASGI, in web/; a generation says where its store is
-(current.furnish). A listener misses nothing silently: it is told of a gap by a Resync, or there was none.
+(channels_place.py). A listener misses nothing silently: it is told of a gap by a Resync, or there was none.
 """
 
 from __future__ import annotations

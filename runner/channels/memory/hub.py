@@ -76,7 +76,8 @@ class Hub:
                     key.data()
             self._now = time.monotonic()
             for client in list(self._stirred):
-                if self._stirred.pop(client, self) is None:
+                if client in self._stirred:  # nobody has hung up on it meanwhile
+                    del self._stirred[client]
                     self._settle(client)
             self._look()
 
