@@ -16,6 +16,10 @@ without being interrupted; a blocked XREAD would have to be sent all their names
 is believed only as long as it continues what was heard; everything else - a lost connection, a gap, another epoch, a
 silence - is looked up in the stream.
 
+What a Redis has acknowledged and loses all the same (appendfsync everysec, a replica that lagged) nobody can bring
+back: who has heard it is told of it, by a Resync; who had not heard it yet cannot be. With appendfsync always nothing
+is lost. Its maxmemory-policy is to be noeviction: what it evicts is lost in the same way.
+
 Laws: the library `redis` is imported when a store is opened, not before. It is asked to retry nothing: what may be said
 twice is decided here. A password is in no message.
 """

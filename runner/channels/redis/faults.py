@@ -40,6 +40,8 @@ _FAULTS = {
 }
 _STRANGER = Fault("it does not know the commands; use a Redis 5 or newer, or a Valkey", final=True)
 _CODE = re.compile(rf"(?:^|[ -])({'|'.join(_FAULTS)}) ")
+_FORBIDDEN = re.compile("user executing the script can't|ACL failure in script")
+"""In a script there is no code for that."""
 
 _CLASSES = {
     "OutOfMemoryError": "OOM",
@@ -67,6 +69,8 @@ def judge(error: BaseException) -> Fault:
     # Before Redis 7 the code of an error in a script stands in the middle of its text.
     if kind == "ResponseError" and (found := _CODE.search(text)):
         return _FAULTS[found[1]]
+    if _FORBIDDEN.search(text):
+        return _FAULTS["NOPERM"]
     if kind == "TimeoutError":
         return Fault("it does not answer; see whether it is overloaded or paused, and the network between")
     return Fault(f"{_plain(text) or kind}; see whether it runs and can be reached")

@@ -138,8 +138,9 @@ class Follower:
                 chunk = [(track, track.position) for track in tracks[start : start + _CHUNK]]
                 asked = [self._link.call("HMGET", names.meta(track.channel), "epoch", "last") for track, _ in chunk]
                 for (track, place), end in zip(chunk, await asyncio.gather(*asked), strict=True):
-                    # Of one that has moved meanwhile this is old news.
-                    if track.settled and track.position == place and not _is_there(track, end):
+                    # Of one that has moved meanwhile this is old news. One that ends further on may only be slow to be
+                    # told so, or whoever published may not PUBLISH.
+                    if track.settled and track.position == place and not _is_there(place, end):
                         self._doubt(track)
 
     def _take(self, told: list[Any]) -> None:
@@ -194,12 +195,8 @@ class Follower:
         return page.resync is None and track.read(page)
 
 
-def _is_there(track: Track, end: list[bytes | None]) -> bool:
-    epoch, last = end
-    try:
-        return epoch is not None and last is not None and track.stands(scripts.stands(epoch, last))
-    except ValueError:
-        return False
+def _is_there(place: Position, end: list[bytes | None]) -> bool:
+    return end == [place.epoch.encode(), f"{place.offset}-{place.tag}".encode()]
 
 
 async def _send(connection: AsyncConnection, *words: str) -> None:

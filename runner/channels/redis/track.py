@@ -68,9 +68,3 @@ class Track:
         self.settled = not (page.more or self._again)
         self._reading = not self.settled
         return self._reading
-
-    def stands(self, end: Position) -> bool:
-        """Whether a channel that ends there can be the one that was heard so far."""
-        if end.offset == self.position.offset:
-            return end == self.position
-        return end.epoch == self.position.epoch and end.offset > self.position.offset

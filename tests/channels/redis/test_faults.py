@@ -11,6 +11,8 @@ TABLE = [
     (exceptions.AuthenticationError("invalid username-password pair"), "refuses the name", True, False),
     (exceptions.ResponseError("NOAUTH Authentication required."), "refuses the name", True, False),
     (exceptions.NoPermissionError("this user has no permissions"), "may not", True, False),
+    (exceptions.ResponseError("The user executing the script can't publish to the channel"), "may not", True, False),
+    (exceptions.ResponseError("ACL failure in script: User bob has no permissions"), "may not", True, False),
     (exceptions.ResponseError("WRONGTYPE Operation against a key"), "somebody else", True, False),
     (exceptions.ResponseError("MOVED 3999 127.0.0.1:6381"), "Cluster", True, False),
     (exceptions.ResponseError("unknown command 'EVALSHA', with args beginning with: "), "Redis 5", True, False),

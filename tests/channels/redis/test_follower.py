@@ -13,6 +13,7 @@ from runner.channels.message import OLDEST, Message, Reason
 from runner.channels.reader import Reader
 from runner.channels.redis import follower, link, names
 from runner.channels.redis.store import RedisStore
+from runner.errors import ChannelsUnavailable
 from tests.channels.listening import Listener, until
 from tests.support.redis import RedisServer
 
@@ -177,6 +178,23 @@ def test_losing_everything_without_a_word_is_noticed(
             assert (await listener.wait_for_resync()).reason == Reason.EPOCH
             await reader.publish("news", "2")
             await listener.wait_for("2")
+
+    asyncio.run(main())
+
+
+def test_what_nobody_was_told_of_is_found(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its publisher may write, and not PUBLISH: he is told to look after that, and it is heard a little later."""
+    monkeypatch.setattr(follower, "_LOOK", 0.05)
+    server.ask("ACL", "SETUSER", "bob", "on", ">secret", "~*", "+@all", "resetchannels")
+
+    async def main() -> None:
+        async with reading(server.url) as reader, Listener(reader, "news") as listener:
+            async with reading(server.url.replace("redis://", "redis://bob:secret@")) as other:
+                with pytest.raises(ChannelsUnavailable, match=r"may not do that; allow it"):
+                    await other.publish("news", "1", "id")
+            await listener.wait_for("1")
+            assert not listener.resyncs
+        server.ask("ACL", "DELUSER", "bob")
 
     asyncio.run(main())
 

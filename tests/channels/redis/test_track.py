@@ -78,12 +78,3 @@ def test_the_whole_of_many_pages_is_read() -> None:
     track.doubt()
     track.begin()
     assert track.read(Page([message(6)], Position("a", 6, 7), more=True))
-
-
-def test_where_a_channel_ends_may_speak_against_what_was_heard() -> None:
-    """Not if it ends there or further on; but if it ends before, or elsewhere, it has lost its end."""
-    track = settled()
-    assert track.stands(Position("a", 5, 7)) and track.stands(Position("a", 6, 3))
-    assert not track.stands(Position("a", 4, 7))
-    assert not track.stands(Position("a", 5, 6))
-    assert not track.stands(Position("b", 5, 7)) and not track.stands(Position("b", 9, 7))
