@@ -81,5 +81,10 @@ def unknown_script(error: BaseException) -> bool:
     return type(error).__name__ == "NoScriptError"
 
 
+def answered(error: BaseException) -> bool:
+    """The server has said so itself: what comes next on this connection is the next answer."""
+    return any(kind.__name__ == "ResponseError" for kind in type(error).__mro__)
+
+
 def _plain(text: str) -> str:
     return text.partition("with args beginning")[0].strip(" .,:")[:200]

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 from runner.channels.redis.address import ANSWER, Address, AsyncConnection
-from runner.channels.redis.faults import judge, unknown_script
+from runner.channels.redis.faults import answered, judge, unknown_script
 from runner.channels.redis.scripts import Call
+from runner.errors import ChannelsUnavailable
 
 _BATCH, _HEAVY = 128, 1 << 18
 """Calls that are sent together, and about how many bytes: they are to be sent within ANSWER seconds."""
@@ -30,9 +32,15 @@ class Link:
         self._connection: AsyncConnection | None = None
         self._waiting: deque[tuple[list[bytes], Answer]] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def call(self, *words: str) -> Any:
-        """The answer to a command. Raises what the library raises; the call may have been made or not."""
+        """The answer to a command. Raises what the library raises: the call may have been made or not.
+
+        Raises ChannelsUnavailable once the link is closed.
+        """
+        if self._closed:
+            raise _over()
         answer: Answer = asyncio.get_running_loop().create_future()
         self._waiting.append(([word.encode() for word in words], answer))
         if self._task is None:
@@ -49,12 +57,12 @@ class Link:
         return await self.call(*call.long())
 
     async def close(self) -> None:
-        """Whoever still waits gets CancelledError."""
+        """Whoever still waits is told so."""
+        self._closed = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        for _, answer in self._waiting:
-            answer.cancel()
+        _fail(self._waiting, _over())
         self._waiting.clear()
         await self._leave()
 
@@ -74,21 +82,18 @@ class Link:
             if not answer.done():
                 batch.append((words, answer))
                 weight += sum(map(len, words))
+        if not batch:
+            return
         try:
             await self._send_and_read(batch)
         except Exception as error:
             # Of any kind: after a broken answer the next one would be somebody else's.
             await self._leave()
-            for _, answer in batch:
-                if not answer.done():
-                    answer.set_exception(error)
+            _fail(batch, error)
         finally:
-            for _, answer in batch:
-                answer.cancel()  # nothing, but for those who wait while this is closed
+            _fail(batch, _over())  # nobody is left, unless this was cancelled
 
     async def _send_and_read(self, batch: list[tuple[list[bytes], Answer]]) -> None:
-        from redis.exceptions import ResponseError
-
         if self._connection is None:
             self._connection = await self._address.connect_async()
         connection, leave = self._connection, False
@@ -98,7 +103,9 @@ class Link:
             try:
                 async with asyncio.timeout(ANSWER):
                     found = await connection.read_response()
-            except ResponseError as error:
+            except Exception as error:
+                if not answered(error):
+                    raise
                 leave = leave or judge(error).leave
                 if not answer.done():
                     answer.set_exception(error)
@@ -112,3 +119,13 @@ class Link:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.disconnect(nowait=True)
+
+
+def _fail(calls: Iterable[tuple[list[bytes], Answer]], error: Exception) -> None:
+    for _, answer in calls:
+        if not answer.done():
+            answer.set_exception(error)
+
+
+def _over() -> ChannelsUnavailable:
+    return ChannelsUnavailable("this process is about to end; publish and subscribe before that")

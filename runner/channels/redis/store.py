@@ -74,6 +74,8 @@ class RedisStore(Store):
                 while True:
                     try:
                         return await self._link.run(call)
+                    except ChannelsUnavailable:
+                        raise
                     except Exception as error:
                         last = error
                     if judge(last).final:

@@ -12,7 +12,7 @@ from typing import Any
 from runner.channels.message import Page, Position
 from runner.channels.redis import names, scripts
 from runner.channels.redis.address import Address, Connection
-from runner.channels.redis.faults import judge, unknown_script
+from runner.channels.redis.faults import answered, judge, unknown_script
 from runner.channels.store import PATIENCE, Pause, SyncStore
 
 _BLOCK = 2.0
@@ -73,8 +73,6 @@ class RedisSyncStore(SyncStore):
         return self._call(call.long())
 
     def _call(self, words: tuple[str, ...]) -> Any:
-        from redis.exceptions import ResponseError
-
         try:
             if self._connection is None:
                 self._connection = self._address.connect()
@@ -82,6 +80,6 @@ class RedisSyncStore(SyncStore):
             connection.send_packed_command(connection.pack_command(*words), False)
             return connection.read_response()
         except BaseException as error:
-            if not isinstance(error, ResponseError) or judge(error).leave:
+            if not answered(error) or judge(error).leave:
                 self.close()
             raise

@@ -3,7 +3,7 @@
 import pytest
 from redis import exceptions
 
-from runner.channels.redis.faults import judge, unknown_script
+from runner.channels.redis.faults import answered, judge, unknown_script
 
 TABLE = [
     (exceptions.OutOfMemoryError("command not allowed when used memory > 'maxmemory'."), "memory is full", True, False),
@@ -60,3 +60,10 @@ def test_a_script_that_is_not_known_is_said_in_full() -> None:
     """A server that was restarted knows none."""
     assert unknown_script(exceptions.NoScriptError("No matching script."))
     assert not unknown_script(exceptions.ResponseError("ERR"))
+
+
+def test_what_the_server_says_leaves_the_connection_as_it_was() -> None:
+    """Whatever else happens, an answer may still be on its way."""
+    assert answered(exceptions.ResponseError("ERR")) and answered(exceptions.ReadOnlyError("READONLY"))
+    assert not answered(exceptions.ConnectionError("")) and not answered(exceptions.BusyLoadingError(""))
+    assert not answered(TimeoutError()) and not answered(ValueError())

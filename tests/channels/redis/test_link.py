@@ -13,6 +13,7 @@ from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 from runner.channels.redis import address, scripts
 from runner.channels.redis.address import Address
 from runner.channels.redis.link import Link
+from runner.errors import ChannelsUnavailable
 from tests.support.redis import RedisServer
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
@@ -185,18 +186,20 @@ def test_who_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
     asyncio.run(main())
 
 
-def test_who_waits_while_it_is_closed_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits for ever, and no task is left."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
+def test_who_waits_while_it_is_closed_is_told(start_redis: Callable[..., RedisServer]) -> None:
+    """Nobody waits for ever, whether his call was sent or not; and who comes later is told the same."""
+    server = start_redis()
 
     async def main() -> None:
-        async with speaking(serve) as url:
-            async with linked(url) as link:
-                calls = [asyncio.create_task(link.call("PING")) for _ in range(300)]
+        async with linked(server.url) as link:
+            await link.call("CLIENT", "PAUSE", "60000", "ALL")
+            calls = [asyncio.create_task(link.call("ECHO", "1")) for _ in range(300)]
+            for _ in range(20):
                 await asyncio.sleep(0)
-            done, pending = await asyncio.wait(calls)
-            assert not pending and all(call.cancelled() for call in done)
+        for call in calls:
+            with pytest.raises(ChannelsUnavailable, match=r"about to end"):
+                await call
+        with pytest.raises(ChannelsUnavailable, match=r"about to end"):
+            await link.call("PING")
 
     asyncio.run(main())
