@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from redis import Redis
-from redis.backoff import NoBackoff
+from redis.backoff import ConstantBackoff
+from redis.exceptions import BusyLoadingError
 from redis.retry import Retry
 
 from tests.support.places import free_port, short_directory, wait_until_listening
@@ -65,8 +66,9 @@ class RedisServer:
         shutil.copytree(place, self.directory, dirs_exist_ok=True)
 
     def ask(self, *words: str | int | bytes) -> Any:
-        """The answer to one command."""
-        with Redis(port=self.port, socket_timeout=5.0, protocol=2, retry=Retry(NoBackoff(), 0)) as client:
+        """The answer to one command; as long as it is loading its data it is asked again."""
+        retry = Retry(ConstantBackoff(0.05), 300, supported_errors=(BusyLoadingError,))
+        with Redis(port=self.port, socket_timeout=5.0, protocol=2, retry=retry) as client:
             return client.execute_command(*words)
 
     @property
