@@ -10,6 +10,8 @@
         else:
             ...                    # message.data, message.position
 
+    runner serve app:main --mount /live=runner.channels:endpoint    # for pages; /live/client.js says how they listen
+
 Nothing is to be installed for one machine; `--channels redis://host` joins several.
 
     message    what travels, where it stands, and what is said in place of what is lost

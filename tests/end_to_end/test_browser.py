@@ -2,6 +2,8 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlencode
@@ -9,6 +11,7 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.conftest import Runner
+from tests.support import nginx
 from tests.support.chromium import Page, open_page
 from tests.support.client import fetch
 from tests.support.places import Address, free_port
@@ -23,6 +26,13 @@ SIGN = """
 """
 
 LIVE = ("--mount", "/live=runner.channels:endpoint")
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    """One tab of one browser."""
+    with open_page() as page:
+        yield page
 
 
 @pytest.fixture
@@ -54,60 +64,66 @@ def change_title(directory: Path, before: str, after: str) -> None:
     edit(file, file.read_text(encoding="utf-8").replace(f'"{before}"', f'"{after}"'))
 
 
-def test_a_visitor_signs_and_an_edit_shows_on_reload(runner: Runner, directory: Path) -> None:
+def test_a_visitor_signs_and_an_edit_shows_on_reload(runner: Runner, directory: Path, page: Page) -> None:
     """Sign the guest book, change its title in the editor, press F5: the new title, and the entry still there."""
     host, port = runner(directory, "app:main").http
-    with open_page() as page:
-        page.go(f"http://{host}:{port}/")
-        assert page.evaluate("document.title") == "Guest book"
-        page.click(SIGN)
-        assert page.evaluate("location.pathname") == "/"
-        assert "Hello from a browser" in page.evaluate("document.querySelector('ul').innerText")
+    page.go(f"http://{host}:{port}/")
+    assert page.evaluate("document.title") == "Guest book"
+    page.click(SIGN)
+    assert page.evaluate("location.pathname") == "/"
+    assert "Hello from a browser" in page.evaluate("document.querySelector('ul').innerText")
 
-        change_title(directory, "Guest book", "Visitors")
-        page.reload()
-        assert page.evaluate("document.querySelector('h1').innerText") == "Visitors"
-        assert "Hello from a browser" in page.evaluate("document.querySelector('ul').innerText")
-        if picture := os.environ.get("SCREENSHOT"):
-            page.photograph(Path(picture))
+    change_title(directory, "Guest book", "Visitors")
+    page.reload()
+    assert page.evaluate("document.querySelector('h1').innerText") == "Visitors"
+    assert "Hello from a browser" in page.evaluate("document.querySelector('ul').innerText")
+    if picture := os.environ.get("SCREENSHOT"):
+        page.photograph(Path(picture))
 
 
-def test_an_open_page_shows_what_others_sign(runner: Runner, directory: Path) -> None:
-    """Without being reloaded, while the code is edited; and after a restart, for which nobody presses a key either."""
-    address = ("127.0.0.1", free_port())
-    options = ("app:main", *LIVE, "--http", f"{address[0]}:{address[1]}")
+def test_an_open_page_shows_what_others_sign(runner: Runner, directory: Path, sockets: Path, page: Page) -> None:
+    """Without being reloaded, while the code is edited; and after a restart, for which nobody presses a key either.
+
+    One page has a WebSocket; the other is behind a web server that lets none through, and uses server-sent events.
+    """
+    address, fastcgi = ("127.0.0.1", free_port()), sockets / "fastcgi"
+    options = ("app:main", *LIVE, "--http", f"127.0.0.1:{address[1]}", "--fastcgi", f"unix:{fastcgi}",
+               "--socket-mode", "666", "--graceful-timeout", "1s")  # fmt: skip
     served = runner(directory, *options)
-    with open_page() as visitor, open_page() as onlooker:
-        for page in (visitor, onlooker):
-            page.go(f"http://{address[0]}:{address[1]}/")
-        onlooker.evaluate("window.untouched = true")
-        visitor.click(SIGN)
-        until("the entry is shown", lambda: shows(onlooker, "Hello from a browser"), live=served)
+    with closing(page.open_another()) as onlooker, nginx.nginx(fastcgi) as server:
+        page.go(f"http://{address[0]}:{address[1]}/")
+        onlooker.go(f"http://{server.address[0]}:{server.address[1]}/")
+        page.click(SIGN)
+        for each in (page, onlooker):
+            until("the entry is shown", partial(shows, each, "Hello from a browser"), live=served)
+            each.evaluate("window.untouched = true")
         for number, (before, after) in enumerate([("Guest book", "Visitors"), ("Visitors", "Guests")]):
             change_title(directory, before, after)
             sign(address, f"After edit {number}")
-            until("the next one, too", partial(shows, onlooker, f"After edit {number}"), live=served)
-        assert onlooker.evaluate("window.untouched && document.title") == "Guest book"
-        assert onlooker.evaluate("document.querySelectorAll('li').length") == 3
+            for each in (page, onlooker):
+                until("the next one, too", partial(shows, each, f"After edit {number}"), live=served)
+        for each in (page, onlooker):
+            assert each.evaluate("window.untouched && document.title") == "Guest book"
+            assert each.evaluate("document.querySelectorAll('li').length") == 3
 
         assert served.stop() == 0
         served = runner(directory, *options)
         sign(address, "After the restart")
-        until("and that one", lambda: shows(onlooker, "After the restart"), live=served)
-        assert onlooker.evaluate("document.querySelectorAll('li').length") == 4
+        for each in (page, onlooker):
+            until("and that one", partial(shows, each, "After the restart"), live=served)
+            assert each.evaluate("document.querySelectorAll('li').length") == 4
 
 
-def test_who_comes_back_to_a_page_finds_it_up_to_date(runner: Runner, directory: Path) -> None:
+def test_who_comes_back_to_a_page_finds_it_up_to_date(runner: Runner, directory: Path, page: Page) -> None:
     """With the browser's "back", which shows a page as it was left."""
     served = runner(directory, "app:main", *LIVE)
-    with open_page() as page:
-        page.go(f"http://{served.http[0]}:{served.http[1]}/")
-        page.evaluate("window.same = true")
-        page.go("about:blank")
-        sign(served.http, "Meanwhile")
-        page.evaluate("history.back()")
-        until("it is shown", lambda: shows(page, "Meanwhile"), live=served)
-        sign(served.http, "Afterwards")
-        until("it listens again", lambda: shows(page, "Afterwards"), live=served)
-        assert page.evaluate("document.querySelectorAll('li').length") == 2
-        assert page.evaluate("window.same") is True
+    page.go(f"http://{served.http[0]}:{served.http[1]}/")
+    page.evaluate("window.same = true")
+    page.go("about:blank")
+    sign(served.http, "Meanwhile")
+    page.evaluate("history.back()")
+    until("it is shown", lambda: shows(page, "Meanwhile"), live=served)
+    sign(served.http, "Afterwards")
+    until("it listens again", lambda: shows(page, "Afterwards"), live=served)
+    assert page.evaluate("document.querySelectorAll('li').length") == 2
+    assert page.evaluate("window.same") is True

@@ -29,35 +29,80 @@ OPTIONS = (
 )  # fmt: skip
 
 
-class Page:
-    """One tab."""
+class _Line:
+    """The two pipes, shared by all tabs; *orders* is written to, *replies* read from: the browser's 3 and 4."""
 
     def __init__(self, orders: int, replies: int) -> None:
-        """*orders* is written to, *replies* read from: the browser's descriptors 3 and 4."""
         self._orders = orders
         self._replies = replies
         self._received = bytearray()
         self._number = 0
-        self._session: dict[str, str] = {}
-        target = self._order("Target.createTarget", url="about:blank")["targetId"]
-        attached = self._order("Target.attachToTarget", targetId=target, flatten=True)
-        self._session = {"sessionId": attached["sessionId"]}
+        self._events: list[tuple[str, str]] = []
+
+    def order(self, session: str, method: str, **parameters: Any) -> dict[str, Any]:
+        """Have it done, in the tab of *session*, or by the browser; its events from then on are kept."""
+        self._events = [event for event in self._events if event[0] != session]
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": parameters}
+        os.write(self._orders, json.dumps(message | ({"sessionId": session} if session else {})).encode() + b"\0")
+        while (reply := self._next()).get("id") != self._number:
+            self._keep(reply)
+        assert "error" not in reply, (method, reply)
+        result: dict[str, Any] = reply["result"]
+        return result
+
+    def wait_for(self, session: str, event: str) -> None:
+        """Until the tab has told of it, since it was given its last order."""
+        while (session, event) not in self._events:
+            self._keep(self._next())
+
+    def _keep(self, message: dict[str, Any]) -> None:
+        self._events.append((message.get("sessionId", ""), message.get("method", "")))
+
+    def _next(self) -> dict[str, Any]:
+        deadline = time.monotonic() + PATIENCE
+        while (end := self._received.find(0)) < 0:
+            readable, _, _ = select([self._replies], [], [], max(0.0, deadline - time.monotonic()))
+            assert readable, "the browser does not answer"
+            data = os.read(self._replies, 1 << 16)
+            assert data, "the browser has ended"
+            self._received += data
+        message: dict[str, Any] = json.loads(self._received[:end])
+        del self._received[: end + 1]
+        return message
+
+
+class Page:
+    """One tab, in a window of its own: none is hidden behind another."""
+
+    def __init__(self, line: _Line) -> None:
+        self._line = line
+        self._target = line.order("", "Target.createTarget", url="about:blank", newWindow=True)["targetId"]
+        self._session = line.order("", "Target.attachToTarget", targetId=self._target, flatten=True)["sessionId"]
         self._order("Page.enable")
+
+    def open_another(self) -> "Page":
+        """Of the same browser."""
+        return Page(self._line)
+
+    def close(self) -> None:
+        """This one only."""
+        self._line.order("", "Target.closeTarget", targetId=self._target)
 
     def go(self, url: str) -> None:
         """Open *url* and wait until it is loaded."""
         self._order("Page.navigate", url=url)
-        self._await("Page.loadEventFired")
+        self._await_load()
 
     def reload(self) -> None:
         """As F5 does."""
         self._order("Page.reload")
-        self._await("Page.loadEventFired")
+        self._await_load()
 
     def click(self, script: str) -> None:
         """Evaluate *script*, which leads to another page, and wait until that is loaded."""
         self.evaluate(script)
-        self._await("Page.loadEventFired")
+        self._await_load()
 
     def evaluate(self, script: str) -> Any:
         """The value of a JavaScript expression."""
@@ -71,34 +116,13 @@ class Page:
 
     def leave(self) -> None:
         """Close the whole browser, which takes its processes and their files with it."""
-        self._session = {}
-        self._order("Browser.close")
+        self._line.order("", "Browser.close")
 
     def _order(self, method: str, **parameters: Any) -> dict[str, Any]:
-        self._number += 1
-        message = {"id": self._number, "method": method, "params": parameters, **self._session}
-        os.write(self._orders, json.dumps(message).encode() + b"\0")
-        while (reply := self._next()).get("id") != self._number:
-            pass
-        assert "error" not in reply, (method, reply)
-        result: dict[str, Any] = reply["result"]
-        return result
+        return self._line.order(self._session, method, **parameters)
 
-    def _await(self, event: str) -> None:
-        while self._next().get("method") != event:
-            pass
-
-    def _next(self) -> dict[str, Any]:
-        deadline = time.monotonic() + PATIENCE
-        while (end := self._received.find(0)) < 0:
-            readable, _, _ = select([self._replies], [], [], max(0.0, deadline - time.monotonic()))
-            assert readable, "the browser does not answer"
-            data = os.read(self._replies, 1 << 16)
-            assert data, "the browser has ended"
-            self._received += data
-        message: dict[str, Any] = json.loads(self._received[:end])
-        del self._received[: end + 1]
-        return message
+    def _await_load(self) -> None:
+        self._line.wait_for(self._session, "Page.loadEventFired")
 
 
 @contextmanager
@@ -119,7 +143,7 @@ def open_page() -> Iterator[Page]:
         os.close(theirs_in)
         os.close(theirs_out)
         try:
-            page = Page(orders, replies)
+            page = Page(_Line(orders, replies))
             yield page
             page.leave()
             browser.wait(PATIENCE)
