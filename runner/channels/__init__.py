@@ -143,3 +143,6 @@ def _name(id: str | None) -> str:
 
 def _parse(after: Position | str | None) -> Position | None:
     return parse_position(after) if isinstance(after, str) else after
+
+
+_current.load()

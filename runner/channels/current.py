@@ -12,12 +12,17 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
+from importlib import import_module
 from weakref import WeakKeyDictionary
 
 from runner.channels.message import Message
 from runner.channels.reader import Reader
 from runner.channels.store import Store, SyncStore
 from runner.channels_place import at_parting, place
+from runner.errors import ChannelsUnavailable
+
+_OF_MEMORY = ("runner.channels.memory.store", "runner.channels.memory.sync_store")
+_OF_REDIS = ("runner.channels.redis.store", "runner.channels.redis.sync_store", "redis.asyncio.connection")
 
 
 class _Local(threading.local):
@@ -26,6 +31,24 @@ class _Local(threading.local):
 
 _readers: WeakKeyDictionary[asyncio.AbstractEventLoop, Reader] = WeakKeyDictionary()
 _local = _Local()
+
+
+def load() -> None:
+    """Import what the store of this process needs, if it has one: with the application, of which workers are copies.
+
+    Later it would be on the loop of each worker, after each edit, and a library that takes half a second stops all that
+    is served there for so long. One that is missing is told of when somebody asks.
+    """
+    try:
+        where = place()
+    except ChannelsUnavailable:
+        return
+    memory = where.url.startswith("memory:")
+    try:
+        for name in _OF_MEMORY if memory else _OF_REDIS:
+            import_module(name)
+    except ImportError:
+        pass
 
 
 def reader() -> Reader:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -105,3 +107,21 @@ def test_where_memory_is_not_reached_that_is_said(monkeypatch: pytest.MonkeyPatc
     ):  # fmt: skip
         with pytest.raises(ChannelsUnavailable, match="--channels redis"):
             ask()
+
+
+@pytest.mark.parametrize(("url", "loaded"), [
+    ("redis://127.0.0.1:1/", {"runner.channels.redis.store", "redis.asyncio.connection"}),
+    ("memory:", {"runner.channels.memory.store"}), (None, set()),
+])  # fmt: skip
+def test_what_the_store_needs_is_imported_with_the_application(url: str | None, loaded: set[str]) -> None:
+    """And not on the loop of a worker, which would stand still meanwhile; nothing of the other store is."""
+    code = (
+        "import sys; from runner.channels_place import furnish\n"
+        f"url = {url!r}\n"
+        "if url: furnish(url, -1)\n"
+        "import runner.channels; print(*sys.modules)"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "RUNNER_CHANNELS"}
+    found = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
+    possible = {"runner.channels.redis.store", "redis.asyncio.connection", "runner.channels.memory.store"}
+    assert set(found.stdout.split()) & possible == loaded
