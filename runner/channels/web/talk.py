@@ -43,7 +43,7 @@ UNSUPPORTED, INVALID, VIOLATION, TOO_BIG = 1003, 1007, 1008, 1009
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MOST_PING = 2**53
 _SMALL = 8192
-"""Characters; of messages of that size the written form is kept, 256 of them."""
+"""Characters; the written form is kept of 256 messages up to that size, and of the last one of those beyond."""
 
 
 class Subscribe(NamedTuple):
@@ -141,14 +141,14 @@ def pong(n: int) -> str:
 
 def told(message: Message) -> str:
     """A message, written once for all who listen here; its data are spliced in as they are."""
-    return _tell_small(message) if len(message.text) <= _SMALL else _tell(message)
+    return (_tell_small if len(message.text) <= _SMALL else _tell_large)(message)
 
 
 def _tell(message: Message) -> str:
     return f'{{"channel":{json.dumps(message.channel)},"position":"{message.position}","data":{message.text}}}'
 
 
-_tell_small = lru_cache(maxsize=256)(_tell)
+_tell_small, _tell_large = lru_cache(maxsize=256)(_tell), lru_cache(maxsize=1)(_tell)
 
 
 def _read_subscribe(channel: object, said: dict[str, Any]) -> Said:
