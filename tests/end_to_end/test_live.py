@@ -8,6 +8,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from tests.conftest import Project, Runner
 from tests.support import apache, nginx
@@ -75,6 +78,21 @@ def test_all_hear_what_anybody_publishes(served: Served, site: Site) -> None:
         script = fetch(address, "/live/client.js")
         assert (script.status, script.header("content-type")) == (200, "text/javascript; charset=utf-8")
         assert fetch(address, "/live/client.js", headers={"If-None-Match": script.header("etag") or ""}).status == 304
+
+
+def test_a_page_publishes_over_its_websocket(served: Served) -> None:
+    """Said twice, as after a lost answer, it is published once; a page of another site gets no WebSocket."""
+    url = f"ws://{served.http[0]}:{served.http[1]}/live"
+    with SocketListener(served.http, "public.news") as listener:
+        for _ in range(2):
+            with connect(url, origin=Origin(f"http://{served.http[0]}:{served.http[1]}")) as page:
+                page.send('{"publish": "public.news", "data": {"number": 1}, "id": "s-1"}')
+                answer = json.loads(page.recv(10))
+                assert answer["published"] == "s-1"
+        assert post(served.http, {"number": 2}, "s-2").status == 200
+        assert heard(listener, 2) == [1, 2]
+        with pytest.raises(InvalidStatus):
+            connect(url, origin=Origin("https://evil.example")).__enter__()
 
 
 @pytest.mark.parametrize("server", ["nginx", "apache"])
