@@ -20,9 +20,9 @@ from typing import Any, NoReturn
 import click
 
 from runner.errors import RunnerError, UsageError
+from runner.process import standard_streams
 from runner.settings import KNOBS, Knob, Resolved, resolve
 from runner.status import render, render_reload, render_resources
-from runner.supervisor.listeners import fill_standard_streams
 from runner.values import nearest
 from runner.version import version
 
@@ -140,9 +140,9 @@ def serve(**given: Any) -> int:
 def check(**given: Any) -> int:
     """Import TARGET once and say whether it could be served."""
     settings = _complete(_resolve(given)).settings
-    from runner.process import interpreter
+    from runner.process import launch
 
-    code = subprocess.run(interpreter.command("--check"), input=settings.to_json(), text=True, check=False).returncode
+    code = subprocess.run(launch.command("--check"), input=settings.to_json(), text=True, check=False).returncode
     return code if code >= 0 else 128 - code   # killed by a signal: as a shell says it
 
 
@@ -260,5 +260,5 @@ def _own_control(control: str | None) -> str | None:
 
 def main() -> None:
     """The command `runner`."""
-    fill_standard_streams()
+    standard_streams.fill()
     commands.main()

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from runner.cli import _here, commands
 from runner.errors import BootError
-from runner.process import interpreter
+from runner.process import launch
 from runner.settings import KNOBS, Resolved, Settings
 
 
@@ -218,7 +218,7 @@ def test_check_hands_the_settings_to_a_throw_away_interpreter(monkeypatch: pytes
     monkeypatch.setattr(subprocess, "run", start)
     result = run("check", "app:main", "--threads=3")
     (command, more), = calls
-    assert (result.exit_code, command) == (4, interpreter.command("--check"))
+    assert (result.exit_code, command) == (4, launch.command("--check"))
     assert Settings.from_json(more["input"]).threads == 3
 
 

@@ -25,7 +25,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 CODE = [path for path in MODULES if path.name not in ("__init__.py", "__main__.py")]
 
 FLOORS: dict[str, set[str]] = {
-    "__main__": {"cli"},
+    "__main__": {"cli", "process"},
     "cli": {"supervisor", "process", "settings", "values", "status", "version", "errors"},
     "supervisor": {"process", "settings", "addresses", "channels_url", "log", "version", "errors"},
     "generation": {"worker", "process", "freshness", "host", "channels_place", "settings", "log", "errors"},

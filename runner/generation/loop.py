@@ -26,7 +26,7 @@ from runner.generation import lookout
 from runner.generation.birth import PATHS, Birth
 from runner.generation.drainer import Drainer
 from runner.generation.importing import check
-from runner.process import interpreter, messages
+from runner.process import interpreter, launch, messages
 from runner.process.channel import Channel
 from runner.process.messages import Begin
 from runner.process.private import Private, open_private
@@ -240,7 +240,7 @@ class _Generation:
 
 def _fork_before_closing(sock: socket.socket) -> int:
     """What is said to the child by kill(1) waits until it listens: it has our handlers, which do nothing."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, interpreter.GROUP)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, launch.GROUP)
     pid = -1
     try:
         pid = os.fork()
@@ -262,7 +262,7 @@ def _wait_for_begin(channel: Channel) -> Begin:
     channel.sock.setblocking(False)
     if received is None or not isinstance(received[0], Begin):
         os._exit(1)
-    return received[0]
+    return received[0].with_descriptors(received[1])
 
 
 def _ignore(number: int, frame: object) -> None:

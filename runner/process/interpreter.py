@@ -1,10 +1,7 @@
-"""A fresh interpreter for the application: how it is started, and how it is furnished before the first import.
+"""A fresh interpreter for the application: what it hears, when it ends, how it is furnished before the first import.
 
-exec, not fork: what the supervisor has imported must not be what the application finds imported already, and a start
-from a known-clean interpreter is the one that every later start repeats.
-
-Laws: nothing of the application runs here; the started process inherits the named descriptors and no others. Its
-parent's death ends it (PR_SET_PDEATHSIG, prctl(2)) as long as it is importing and cannot listen.
+Law: nothing of the application runs here. Its parent's death ends it (PR_SET_PDEATHSIG, prctl(2)) as long as it is
+importing and cannot listen. How it is started: launch.py.
 """
 
 from __future__ import annotations
@@ -14,77 +11,15 @@ import ctypes
 import grp
 import os
 import pwd
-import resource
 import signal
-import subprocess
 import sys
-from collections.abc import Iterable
 from typing import NamedTuple
 
-import runner
 from runner.errors import BootError, UsageError
+from runner.process.launch import GROUP
 from runner.settings import Settings
 
-HOME = os.path.dirname(os.path.dirname(os.path.abspath(runner.__file__)))
-
-_ENTRY = f"""import sys
-sys.path.insert(0, {HOME!r})
-from runner.generation import loop as generation
-del sys.path[0]
-generation.main()
-"""
-"""With -P nothing of the current directory can be imported in place of the runner's own modules, whatever it is called;
-the application's directory is put first on sys.path when ours are there."""
-
 _PDEATHSIG = 1
-_LIMITS = resource.getrlimit(resource.RLIMIT_NOFILE)
-"""How many open files this process was allowed when it began, and how many it may allow itself."""
-
-GROUP = (
-    signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN,
-    signal.SIGTTOU,
-)  # fmt: skip
-"""Signals that a terminal or a service manager may send to the supervisor's whole group."""
-
-
-def command(*arguments: str) -> list[str]:
-    """The command line of a generation."""
-    return [sys.executable, "-P", "-c", _ENTRY, *arguments]
-
-
-def start(descriptors: Iterable[int], control: int) -> subprocess.Popen[bytes]:
-    """Start a generation that finds its channel on descriptor *control*. Raises OSError (no process, no memory)."""
-    popen = launch(command(str(control), str(os.getpid())), [control, *descriptors])
-    # Not lowered here and raised again: what is open already could leave no number below for Popen's own pipe.
-    _limit_files(popen.pid)
-    return popen
-
-
-def launch(arguments: list[str], descriptors: Iterable[int]) -> subprocess.Popen[bytes]:
-    """Start a process that inherits the *descriptors* and no others.
-
-    GROUP is blocked in it until it has its handlers: a Ctrl-C while it begins must not end it with a traceback. Raises
-    OSError.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP)
-    try:
-        return subprocess.Popen(arguments, stdin=subprocess.DEVNULL, pass_fds=list(descriptors))
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def allow_all_files() -> None:
-    """Allow this process as many open files as it may have; what it starts is allowed what it was itself, before."""
-    if hasattr(resource, "prlimit"):
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (_LIMITS[1], _LIMITS[1]))
-
-
-def _limit_files(pid: int) -> None:
-    """Before it is told what to import: the application is not to find a limit that is not its own."""
-    if hasattr(resource, "prlimit"):
-        with contextlib.suppress(OSError):
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, _LIMITS)
 
 
 def leave_signals_to(parent: int) -> None:

@@ -35,7 +35,7 @@ PAGE = -3
 
 
 class Begin(NamedTuple):
-    """supervisor -> generation: what to import, and how. Descriptors are numbers, inherited over exec.
+    """supervisor -> generation: what to import, and how. Descriptors come along, see `descriptors`.
 
     *slot*: FORKING, ZYGOTE, LOOKOUT, PAGE, else this process is itself the slot's worker.
     *aftermath*: "" or why the previous attempt's process died; then nothing is imported and this is the error shown.
@@ -59,6 +59,24 @@ class Begin(NamedTuple):
     preload: bool = True
     lifeline: int = -1
     door: int = -1
+
+    @property
+    def descriptors(self) -> list[int]:
+        """Those that are named here, in the order in which they come along."""
+        return [each for each in self._named if each >= 0]
+
+    def with_descriptors(self, received: list[int]) -> Begin:
+        """The same with the numbers that they have got here. Raises RunnerError if some have not."""
+        if len(received) != len(self.descriptors):
+            raise RunnerError("not all descriptors have come along; raise the limit of open files (ulimit -n)")
+        left = iter(received)
+        board, journal, lifeline, door, *listening = (next(left) if each >= 0 else each for each in self._named)
+        places = [[number, *place[1:]] for number, place in zip(listening, self.listeners, strict=True)]
+        return self._replace(scoreboard=board, journal=journal, lifeline=lifeline, door=door, listeners=places)
+
+    @property
+    def _named(self) -> list[int]:
+        return [self.scoreboard, self.journal, self.lifeline, self.door, *(place[0] for place in self.listeners)]
 
 
 class Resume(NamedTuple):

@@ -19,7 +19,8 @@ from collections.abc import Sequence
 
 SIZE = 1 << 17
 """Bytes of the largest packet that is read whole; the kernel's default buffers hold one of that size."""
-_DESCRIPTORS = 8
+_DESCRIPTORS = 253
+"""As many as come with one packet: SCM_MAX_FD, unix(7)."""
 _CROWDED = 0.005
 """Seconds after which to try again where too many descriptors are on their way."""
 

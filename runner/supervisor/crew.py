@@ -13,7 +13,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from runner.process import interpreter, messages
+from runner.process import launch, messages
 from runner.process.channel import Channel, pair
 from runner.process.lifeline import Lifeline
 from runner.process.memory import anonymous_file
@@ -247,24 +247,18 @@ class Crew:
         self, number: int, slot: int, settings: Settings, journal: int = -1, death: str = "", voids: int = 0,
         since: float = 0.0, pace: Pace = NO_PACE,
     ) -> Station:  # fmt: skip
-        ours, theirs = pair()
         if journal < 0:
             journal = anonymous_file("runner-journal")
         places: list[list[Any]] = [[each.sock.fileno(), each.front, each.text, each.peers] for each in self._listeners]
-        board, lifeline, door = self._scoreboard.descriptor, self._lifeline.descriptor, self.porter.door(settings)
-        inherited = [board, journal, lifeline, *([door] if door >= 0 else []), *(place[0] for place in places)]
+        begin = messages.Begin(
+            settings.to_json(), number, slot, places, self._scoreboard.descriptor, journal, death, voids, since, *pace,
+            lifeline=self._lifeline.descriptor, door=self.porter.door(settings),
+        )  # fmt: skip
         try:
-            popen = interpreter.start(inherited, theirs.fileno())
+            popen, sock = launch.start()
         except OSError:
-            ours.close()
             os.close(journal)
             raise
-        finally:
-            theirs.close()
-        ours.send(
-            messages.Begin(
-                settings.to_json(), number, slot, places, board, journal, death, voids, since, *pace, lifeline=lifeline,
-                door=door,
-            )
-        )
+        ours = Channel(sock, 0.0)
+        ours.send(begin, *begin.descriptors)
         return Station(number, popen, ours, journal, voids=voids, pid=popen.pid)

@@ -15,12 +15,12 @@ import ipaddress
 import os
 import pwd
 import socket
-import sys
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from runner.addresses import Address, parse_address
 from runner.errors import BootError
+from runner.process.standard_streams import is_listening
 from runner.settings import Settings
 from runner.supervisor import unix_socket
 from runner.supervisor.unix_socket import TakenError
@@ -85,22 +85,6 @@ def _is_for(peers: tuple[str, ...], listener: Listener) -> bool:
     return bool(peers) and listener.front == "fastcgi" and listener.sock.family != socket.AF_UNIX
 
 
-def fill_standard_streams() -> None:
-    """Have something on descriptors 0 to 2, for this process and those it starts.
-
-    FastCGI 1.0 section 2.2 starts an application with 1 and 2 closed. The next socket would get such a number, and
-    every print() would then write into somebody's answer.
-    """
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
-            os.set_inheritable(number, True)
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115 - as long as we live
-
-
 def close_listeners(listeners: list[Listener]) -> None:
     """Close, and remove the socket files that are still ours."""
     for listener in listeners:
@@ -116,7 +100,7 @@ def _inherited(environ: Mapping[str, str]) -> list[Listener]:
         for index in range(int(environ["LISTEN_FDS"])):
             front = "http" if names[index : index + 1] == ["http"] else "fastcgi"
             found.append(_adopt(front, _FIRST + index))
-    elif _is_listening(0):
+    elif is_listening(0):
         found.append(_adopt("fastcgi", 0))
     return found
 
@@ -165,7 +149,7 @@ def _give_away(path: str, settings: Settings) -> None:
 
 
 def _adopt(front: str, descriptor: int) -> Listener:
-    if not _is_listening(descriptor):
+    if not is_listening(descriptor):
         raise BootError(f"descriptor {descriptor} is not a listening socket; it must be bound and listening already")
     os.set_inheritable(descriptor, False)
     sock = socket.socket(fileno=os.dup(descriptor) if descriptor < _FIRST else descriptor)
@@ -177,14 +161,6 @@ def _adopt(front: str, descriptor: int) -> Listener:
     path = _path(sock)
     name = f"unix:{path}" if path else ":".join(str(part) for part in sock.getsockname()[:2])
     return Listener(sock, front, name or f"fd://{descriptor}")
-
-
-def _is_listening(descriptor: int) -> bool:
-    try:
-        with socket.socket(fileno=os.dup(descriptor)) as sock:
-            return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
-    except OSError:
-        return False
 
 
 def _path(sock: socket.socket) -> str:

@@ -22,7 +22,7 @@ from typing import Any
 from runner.channels_url import parse_channels_url
 from runner.errors import RunnerError
 from runner.log import Log
-from runner.process import interpreter
+from runner.process import interpreter, launch
 from runner.process.endings import describe_exit
 from runner.process.lifeline import Lifeline
 from runner.process.memory import anonymous_file
@@ -30,7 +30,7 @@ from runner.process.private import Private, open_private
 from runner.settings import Settings
 
 _ENTRY = f"""import sys, types
-sys.path.insert(0, {interpreter.HOME!r})
+sys.path.insert(0, {launch.HOME!r})
 import runner
 room = sys.modules["runner.channels"] = types.ModuleType("runner.channels")
 room.__path__ = [runner.__path__[0] + "/channels"]
@@ -166,7 +166,7 @@ class Porter:
     def _start(self, private: Private) -> None:
         assert self._lifeline is not None
         descriptors = [private.listener.fileno(), self._lifeline.descriptor, self._board]
-        self._hub = interpreter.launch(hub_command(descriptors, self._settings), descriptors)
+        self._hub = launch.launch(hub_command(descriptors, self._settings), descriptors)
         self._since = time.monotonic()
 
     def _wait(self, lived: float) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from runner.process import interpreter
+from runner.process import launch
 from runner.settings import Resolved
 from runner.supervisor.control import Desk, default_path
 from runner.supervisor.listeners import close_listeners, open_listeners
@@ -26,7 +26,7 @@ def serve(resolved: Resolved, reread: Callable[[], Resolved]) -> int:
     Raises BootError if the sockets cannot be had, UsageError if the target does not exist at the first start.
     """
     # Each connection that waits between two workers is an open file here.
-    interpreter.allow_all_files()
+    launch.allow_all_files()
     settings = resolved.settings
     explicit = any(resolved.sources[name] != "default" for name in ("http", "fastcgi"))
     with Signals() as signals, PidFile(settings.pid_file):

@@ -29,7 +29,7 @@ from runner.front.connection import Connection
 from runner.host.error_page import Failure
 from runner.host.threads import Threads
 from runner.log import Log
-from runner.process import interpreter, messages
+from runner.process import launch, messages
 from runner.process.scoreboard import Counter, Moment
 from runner.process.titles import set_title
 from runner.request import Movable, Request, Served
@@ -132,7 +132,7 @@ class _Worker:
         private = task.private
         self._inner = Inner(private, self, self._settings, self._hosting) if private is not None else None
         self._signals = Signals(self._loop, self._hear_signal)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, interpreter.GROUP)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, launch.GROUP)
         self._loop.add_reader(task.channel, self._obey)
         # Who is told to leave while an application starts, and takes its time, need not wait for it.
         opening = asyncio.ensure_future(self._hosting.open())

@@ -65,6 +65,21 @@ def test_orders_are_never_cut() -> None:
     assert isinstance(begin, Begin) and begin.settings == settings
 
 
+def test_descriptors_get_the_numbers_that_they_have_here() -> None:
+    """In the order in which they came along; what is not there stays so."""
+    begin = Begin("", 1, -1, [[7, "http", "a", []], [5, "fastcgi", "b", []]], 3, 4, "", 0, 0.0)
+    assert begin.descriptors == [3, 4, 7, 5]
+    here = begin.with_descriptors([13, 14, 17, 15])
+    assert (here.scoreboard, here.journal, here.lifeline) == (13, 14, -1)
+    assert here.listeners == [[17, "http", "a", []], [15, "fastcgi", "b", []]]
+
+
+def test_a_descriptor_that_has_not_come_along_is_missed() -> None:
+    """No number was free for it; with the others it would be taken for another one."""
+    with pytest.raises(RunnerError, match="ulimit"):
+        Begin("", 1, -1, [], 3, 4, "", 0, 0.0, lifeline=5).with_descriptors([13, 14])
+
+
 def test_what_is_not_said_is_the_usual() -> None:
     """Retiring is not the end of the service, a parcel is not refused, what was taken was whole."""
     assert (Retire(), Parcel(0, "", 0.0, 0), Taken()) == (Retire(False), Parcel(0, "", 0.0, 0, ""), Taken(True))

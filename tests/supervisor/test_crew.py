@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from runner.log import Log
-from runner.process import interpreter, messages
+from runner.process import launch, messages
 from runner.process.messages import Message
 from runner.process.scoreboard import Counter, Scoreboard
 from runner.settings import Settings, resolve
@@ -27,7 +27,8 @@ from runner.process.channel import Channel
 from runner.process.messages import Begin, Parcel, Ready
 channel = Channel(socket.socket(fileno=int(sys.argv[1])))
 channel.sock.setblocking(True)
-begin = channel.receive()[0]
+begin, received = channel.receive()
+begin = begin.with_descriptors(received)
 %s
 """
 SAYS_READY = "channel.send(Ready(os.getpid())); channel.sock.setblocking(True); channel.receive()"
@@ -86,7 +87,7 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     """From now on processes do this after their Begin."""
-    monkeypatch.setattr(interpreter, "command", lambda *words: [sys.executable, "-c", STAND_IN % code, *words])
+    monkeypatch.setattr(launch, "command", lambda *words: [sys.executable, "-c", STAND_IN % code, *words])
 
 
 def test_a_generation_is_spoken_to_and_heard(desk: Desk) -> None:

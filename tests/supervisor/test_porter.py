@@ -16,7 +16,7 @@ import pytest
 from runner.channels.memory.sync_store import MemorySyncStore
 from runner.channels.message import Position
 from runner.log import Log
-from runner.process import interpreter
+from runner.process import launch
 from runner.settings import Settings
 from runner.supervisor import porter as module
 from runner.supervisor.porter import Porter
@@ -134,13 +134,13 @@ def test_one_that_always_ends_is_started_ever_more_slowly(house: House, monkeypa
     """And said of once a minute."""
     monkeypatch.setattr(module, "_ENTRY", "raise SystemExit(3)")
     monkeypatch.setattr(module, "_LEAST", 0.02)
-    starts, launch = list[float](), interpreter.launch
+    starts, begin = list[float](), launch.launch
 
     def count(*arguments: Any) -> object:
         starts.append(time.monotonic())
-        return launch(*arguments)
+        return begin(*arguments)
 
-    monkeypatch.setattr(interpreter, "launch", count)
+    monkeypatch.setattr(launch, "launch", count)
     store = MemorySyncStore(house.porter.door(MEMORY))
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(store.publish, "c", "1", "1")
@@ -159,7 +159,7 @@ def test_one_that_cannot_be_started_is_tried_again(house: House, monkeypatch: py
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     store = MemorySyncStore(house.porter.door(MEMORY))
-    monkeypatch.setattr(interpreter, "launch", refuse)
+    monkeypatch.setattr(launch, "launch", refuse)
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(store.publish, "c", "1", "1")
         house.until(lambda: "cannot start the channels' process" in house.log())

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from runner.process import interpreter, messages
+from runner.process import launch, messages
 from runner.process.channel import Channel, pair
 from runner.process.lifeline import Lifeline
 from runner.process.messages import FORKING, Begin, Message
@@ -28,16 +28,14 @@ class Stage:
         settings = resolve({"target": "app:main", **flags}, dict(os.environ), str(directory)).settings
         self.queue = socket.create_server(("127.0.0.1", 0))
         self.board = Scoreboard()
-        self.channel, theirs = pair()
         places = [[self.queue.fileno(), "http", "127.0.0.1:0", []]]
         self.lifeline = Lifeline()
-        descriptors = [self.board.descriptor, journal, self.lifeline.descriptor, self.queue.fileno()]
-        self.popen = interpreter.start(descriptors, theirs.fileno())
-        theirs.close()
+        self.popen, sock = launch.start()
+        self.channel = Channel(sock, 0.0)
         begin = Begin(settings.to_json(), 1, FORKING, places, self.board.descriptor, journal, aftermath, voids, 0.0)
         if hot is not None:
             begin = begin._replace(hot=hot, step=3600.0, lifeline=self.lifeline.descriptor)
-        self.channel.send(begin)
+        self.channel.send(begin, *begin.descriptors)
 
     def hear(self, kind: type[Any], channel: Channel | None = None) -> Any:
         """The next message, which must be of that kind."""
