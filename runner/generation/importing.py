@@ -8,6 +8,7 @@ import_application. `check` is `runner check`.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 import time
@@ -83,11 +84,14 @@ def import_application(settings: Settings, watch: Watch, recorder: Recorder, att
     mounts: tuple[Mount, ...] = ()
     failure, fatal = None, 0
     try:
-        # Before they are read, and so that an edit of the one that is refused here is noticed.
-        _add_named_inputs(settings, watch)
-        interpreter.furnish(settings)
-        recorder.open()
-        attempt.before_load()
+        try:
+            # Before they are read, and so that an edit of the one that is refused here is noticed.
+            _add_named_inputs(settings, watch)
+            interpreter.furnish(settings)
+            recorder.open()
+            attempt.before_load()
+        finally:
+            gc.enable()  # see launch.py
         mounts = _load_all(settings)
     except RunnerError as error:
         failure = Failure(str(error), str(error))

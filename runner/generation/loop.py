@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import os
 import selectors
 import signal
@@ -49,6 +50,8 @@ def main() -> None:
     interpreter.leave_signals_to(int(sys.argv[2]))
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))
     begin = _wait_for_begin(channel)
+    if begin.slot in (messages.LOOKOUT, messages.PAGE) or begin.aftermath:
+        gc.enable()  # they import nothing
     if begin.slot == messages.LOOKOUT:
         lookout.look_out(begin, channel)
     birth = Birth(begin, channel)

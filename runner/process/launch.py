@@ -27,14 +27,18 @@ from typing import NamedTuple
 HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 """Where the runner itself is to be imported from."""
 
-_ENTRY = f"""import sys
+_ENTRY = f"""import gc, sys
+gc.disable()
 sys.path.insert(0, {HOME!r})
 from runner.generation import loop as generation
 del sys.path[0]
 generation.main()
 """
 """With -P nothing of the current directory can be imported in place of the runner's own modules, whatever it is called;
-the application's directory is put first on sys.path when ours are there."""
+the application's directory is put first on sys.path when ours are there.
+
+What a start loads before the application is kept: to look for garbage in it, again and again while it grows, would
+take a tenth of all its time, and find next to none. The application's own code finds the collector on."""
 
 _LIMITS = resource.getrlimit(resource.RLIMIT_NOFILE)
 """How many open files this process was allowed when it began, and how many it may allow itself."""

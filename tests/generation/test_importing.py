@@ -55,6 +55,12 @@ def test_what_the_import_prints_is_the_application_s(project: Project) -> None:
     assert out.splitlines()[0] == "hello" and out.splitlines()[-1].startswith("app:main is fine: WSGI, ")
 
 
+def test_the_application_finds_the_garbage_collector_on(project: Project) -> None:
+    """It is off only while the runner loads what comes before; whoever turns it off finds it off."""
+    code = "import gc\nassert gc.isenabled()\ngc.disable()\ndef main(environ, start_response): return []\n"
+    assert check(project({"app.py": code}))[0] == 0
+
+
 def test_a_factory_is_called(project: Project) -> None:
     """With its arguments; what it raises is a failure, what it does not return a usage error."""
     directory = project({"app.py": """
