@@ -24,6 +24,7 @@ import marshal
 import os
 import sys
 import tempfile
+import warnings
 from types import CodeType
 
 from runner.freshness.stamps import read
@@ -35,6 +36,9 @@ NOMINAL = 365 * 86_400 * 11
 and zip files give to every file. Such a time fits every edit, and a `chown -R` makes any .pyc the younger one."""
 CACHE_FILES = 20_000
 """Entries of the cache above which the longest unused are removed."""
+
+LARGE = 500_000
+"""Bytes of a source up to which it is compiled ahead, by somebody who has other things to do as well."""
 
 _FORMAT = b"1"
 """Changes with the form of an entry, so that another version of the runner never reads what it would not understand."""
@@ -72,6 +76,24 @@ class Bytecode:
                 self._wrote = True
                 _write_code(entry, code)
         return code
+
+    def compile_ahead(self, path: str) -> None:
+        """Have the code of *path* in the cache before somebody asks for it.
+
+        A story: who goes on from a checkpoint needs some milliseconds to get to the module that was saved, and then
+        that many to compile it. Whoever has told of the save has nothing to do by then, and another processor.
+        """
+        loader = importlib.machinery.SourceFileLoader("", path)
+        with contextlib.suppress(Exception), warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            source = read(path, LARGE + 1)
+            entry = self._entry(path, source) if len(source) <= LARGE else None
+            if entry and not os.path.exists(entry):
+                code = loader.source_to_code(source, path)
+                # What the compiler warns of is for whoever imports it to hear, and perhaps to fail by.
+                if not said:
+                    self._wrote = True
+                    _write_code(entry, code)
 
     def prune(self) -> None:
         """If this process has added the entry that is too many: remove a tenth, those longest unused."""

@@ -118,6 +118,13 @@ class Recorder:
         for path in self._written:
             self._inputs.accept(path)
 
+    def compile_ahead(self, paths: Iterable[str]) -> None:
+        """These are what whoever comes next imports."""
+        with self.own_reads():
+            for path in paths:
+                if path.endswith(".py"):
+                    self._bytecode.compile_ahead(path)
+
     def tidy(self) -> None:
         """What has time until after the import."""
         self._bytecode.prune()

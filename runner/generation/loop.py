@@ -39,6 +39,8 @@ from runner.worker.task import Task
 
 CLOSING = 1.0
 """Seconds that workers get after the supervisor is gone."""
+AHEAD = 3
+"""Files saved at once up to which they are compiled for whoever imports them next."""
 QUIET = 0.1
 """Seconds without an event after which there is time for what has time: until then workers come up, and answer."""
 
@@ -74,6 +76,7 @@ class _Generation:
         self._workers: dict[int, int] = {}
         self._idle: Iterator[None] | None = birth.idle_work() if birth.watched else None
         self._retiring = self._is_quiet = False
+        self._saved: list[str] = []
         self._private: Private | None = None
         birth.watch.noted = self._tell_note
 
@@ -108,6 +111,11 @@ class _Generation:
                 self._use_quiet()
             if self._drainer.overdue():
                 self._drainer.drain()
+            if self._saved:
+                # Only now: all who had asked are answered, and whoever was told goes first.
+                os.sched_yield()
+                self._birth.recorder.compile_ahead(self._saved)
+                self._saved = []
         self._birth.release()
         os._exit(0)
 
@@ -133,6 +141,7 @@ class _Generation:
 
     def _tell_stale(self, paths: tuple[str, ...]) -> None:
         self._channel.send(messages.Stale(list(paths[:PATHS]), self._birth.recorder.position(paths)))
+        self._saved = list(paths) if len(paths) <= AHEAD else []
 
     def _obey(self) -> None:
         try:

@@ -5,6 +5,7 @@ import marshal
 import os
 import py_compile
 import time
+import warnings
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType
@@ -268,3 +269,50 @@ def test_a_syntax_error_is_the_sources(module: Path, tmp_path: Path) -> None:
     with pytest.raises(SyntaxError):
         load(module, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+# ---- ahead --------------------------------------------------------------------------------------------------------
+
+def entries(cache: Path) -> list[Path]:
+    """What is in the cache."""
+    return sorted(cache.iterdir()) if cache.is_dir() else []
+
+
+def test_what_was_compiled_ahead_is_found(module: Path, tmp_path: Path) -> None:
+    """By another process, which then does not compile it."""
+    cache = tmp_path / "cache"
+    Bytecode(str(cache)).compile_ahead(str(module))
+    (before,) = entries(cache)
+    rule = Bytecode(str(cache))
+    rule.compile_ahead(str(module))
+    assert value(rule.load(str(module), SourceFileLoader("module", str(module)))) == 1
+    assert entries(cache) == [before] and not rule._wrote
+
+
+@pytest.mark.parametrize("text", ["X = (\n", "X = '\\d'\n", "X = 1\0\n", "#" * (bytecode.LARGE + 1)],
+                         ids=["broken", "warned of", "no text", "large"])
+def test_what_an_import_has_to_say_itself_is_not_compiled_ahead(tmp_path: Path, text: str) -> None:
+    """An error, a warning; and what would take long. Nothing is said of it here."""
+    (tmp_path / "module.py").write_text(text)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Bytecode(str(tmp_path / "cache")).compile_ahead(str(tmp_path / "module.py"))
+    assert entries(tmp_path / "cache") == []
+
+
+def test_what_is_not_there_or_has_no_cache_is_not_compiled_ahead(module: Path, tmp_path: Path) -> None:
+    """It was removed again; no directory is to be had."""
+    Bytecode(str(tmp_path / "cache")).compile_ahead(str(tmp_path / "none.py"))
+    Bytecode(None).compile_ahead(str(module))
+    assert entries(tmp_path / "cache") == []
+
+
+def test_what_is_no_file_is_not_touched_ahead(tmp_path: Path) -> None:
+    """What is written into a FIFO is meant for whoever imports it."""
+    fifo = tmp_path / "module.py"
+    os.mkfifo(fifo)
+    writer = os.open(fifo, os.O_RDWR)
+    os.write(writer, b"X = 1\n")
+    Bytecode(str(tmp_path / "cache")).compile_ahead(str(fifo))
+    assert os.read(writer, 100) == b"X = 1\n"
+    os.close(writer)

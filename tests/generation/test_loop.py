@@ -63,6 +63,17 @@ def test_it_tells_a_save_once(directory: Path) -> None:
         assert ended(stage.channel)
 
 
+def test_what_was_saved_is_compiled_for_whoever_imports_it_next(directory: Path, tmp_path: Path) -> None:
+    """It lies in the cache soon after the save was told."""
+    cache = tmp_path / "cache"
+    with generation(directory, cache_dir=str(cache)) as stage:
+        stage.hear(messages.Loaded)
+        known = set(cache.iterdir())
+        edit(directory / "app.py", SOURCE + "\n")
+        stage.hear(messages.Stale)
+        until("it is compiled", lambda: len(set(cache.iterdir()) - known) == 1)
+
+
 def test_what_turns_out_after_the_import_is_told(directory: Path) -> None:
     """By a worker that imports from where it cannot watch, and by the generation that it tells of that."""
     edit(directory / "app.py", SOURCE + "\ndef late(options):\n    import far\n    return [b'']\n")
