@@ -50,19 +50,19 @@ class Preload:
     """*names*: to be loaded, in this order; *target*: the application's main module, which with all of its package is
     the application's wherever it lies; *libraries*: where else what is not the application's lies.
 
-    heard   what the application asked for, in its order: what to load the next time
+    heard   what the application asked for: by package, each with its place in the order
     loaded  how many were loaded before it
     """
 
     def __init__(self, names: Sequence[str], target: str, libraries: tuple[str, ...], unfit: Unfit) -> None:
-        self.heard: list[str] = []
+        self.heard: dict[str, dict[str, int]] = {}
         self._names = list(names)
         self._root = target.partition(".")[0]
         self._libraries = libraries
         self._unfit = unfit
         self._aside: dict[str, dict[str, ModuleType]] = {}
         self._seen: tuple[Any, ...] = ()
-        self.loaded = 0
+        self.loaded = self._count = 0
 
     def load(self) -> None:
         """Import what is named, and put it aside."""
@@ -87,7 +87,8 @@ class Preload:
         """Somebody looks for the module *name*: how to get it, if it is the next one that was put aside."""
         asked = self._is_application(sys._getframe(2))
         if asked:
-            self.heard.append(name)
+            self._count += 1
+            self.heard.setdefault(name.partition(".")[0], {}).setdefault(name, self._count)
         if not self._aside:
             return None
         first = next(iter(self._aside))
@@ -103,8 +104,10 @@ class Preload:
         """The application is imported: what to load before the next time."""
         if self._aside:
             self._unfit("", f"{next(iter(self._aside))} is imported no more")
-        foreign = [name for name in dict.fromkeys(self.heard) if name.partition(".")[0] != self._root]
-        return [name for name in foreign if self._is_library(sys.modules.get(name))]
+        # Of a package that lies elsewhere nothing is looked at: after a fork each look would cost a page of memory.
+        foreign = [root for root in self.heard if root != self._root and not self._is_elsewhere(root)]
+        places = {name: place for root in foreign for name, place in self.heard[root].items()}
+        return [name for name in sorted(places, key=places.__getitem__) if self._is_library(sys.modules.get(name))]
 
     def _is_application(self, frame: Any) -> bool:
         """Whether code of the application, and not of a library, is asking; or whoever loads its main module."""
@@ -114,6 +117,12 @@ class Preload:
                 return not path.startswith(self._libraries) or path.endswith("/runner/host/loading.py")
             frame = frame.f_back
         return False
+
+    def _is_elsewhere(self, root: str) -> bool:
+        """The package *root* is a folder with an __init__.py, in no place of libraries; another kind may be in both."""
+        module = sys.modules.get(root)
+        origin = getattr(getattr(module, "__spec__", None), "origin", None)
+        return isinstance(origin, str) and origin.endswith("__init__.py") and not self._is_library(module)
 
     def _is_library(self, module: ModuleType | None) -> bool:
         origin = getattr(getattr(module, "__spec__", None), "origin", None)

@@ -34,6 +34,7 @@ print("learned:", preload.settle())
 FILES = {
     "lib/one.py": "print('one')\nimport inner\n", "lib/two.py": "import one, inner\nprint('two')\n", "lib/inner.py": "",
     "lib/pack/__init__.py": "print('pack')\n", "lib/pack/part.py": "print('part')\n",
+    "app/own/__init__.py": "", "app/own/part.py": "", "app/space/here.py": "", "lib/space/there.py": "",
     "lib/thread.py": "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n",
 }
 
@@ -81,6 +82,12 @@ def test_packages_and_their_parts(start: Start) -> None:
     """A part that the application asks for by itself is the next in order."""
     lines = start(["pack", "pack.part"], "import pack.part\nprint(pack.part.__name__)\n")
     assert lines[-2:] == ["pack.part", "learned: ['pack', 'pack.part']"]
+
+
+def test_packages_of_the_application_are_none(start: Start) -> None:
+    """Wherever they stand; of one without an __init__.py, which may be in two places, each module counts."""
+    lines = start([], "import own.part, one, own, space.here, space.there, two\n")
+    assert lines[-1] == "learned: ['one', 'space.there', 'two']"
 
 
 @pytest.mark.parametrize(("app", "reason"), [
