@@ -97,7 +97,8 @@ class Birth:
             self._trees.wait(list(self.watch.directories))
             self._prove()
         self.watch.inputs.take_additions()
-        gc.collect()
+        if not self._resumed:
+            gc.collect()  # else it is little that came since, and somebody is waiting
         gc.freeze()
         interpreter.die_with_parent(False)
         if self._bond >= 0:
