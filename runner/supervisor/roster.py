@@ -242,7 +242,8 @@ class Roster(Book):
             if due and not any(w.generation == current.number for w in here):
                 orders.append(ForkWorker(current.number, slot, current.solo))
                 together = max(together, self._together(current.number, now, first=True))
-            if any(w.generation == current.number and w.ready for w in here):
+            # Not while the first answer is on its way either: to end a process takes milliseconds of a processor.
+            if together <= now and any(w.generation == current.number and w.ready for w in here):
                 orders += [self._retire(w, now) for w in here if w.generation != current.number]
         extra = [w for w in self.workers.values() if w.slot >= self.wanted and not w.leaving]
         orders += [self._retire(w, now) for w in extra]

@@ -532,7 +532,7 @@ def crowd(play: Play, generations: int) -> list[int]:
         play.go()
         keys.append(play.workers(number)[0])
         play.roster.note_ready(keys[-1])
-        assert play.go() == [RetireWorker(keys[-2])]
+        assert play.go(later=FIRST) == [RetireWorker(keys[-2])]
     return keys
 
 
@@ -541,11 +541,14 @@ def test_too_many_generations_that_finish_answers_lose_the_oldest() -> None:
     with the reason."""
     play = Play(wanted=1)
     keys = crowd(play, FINISHING + 2)
-    assert play.roster.next_deadline(play.now) == play.now + HURRY - CUT
+    first, second = keys[:2]   # which was one too many FIRST later
+    assert play.roster.next_deadline(play.now) == pytest.approx(play.now + HURRY - CUT - FIRST)
     reason = "4 younger generations that are no longer the newest one have workers, too"
-    assert play.go(later=HURRY - CUT) == [CutWorker(key, reason) for key in keys[:2]]
-    assert play.roster.next_deadline(play.now) == play.now + CUT
-    assert play.go(later=CUT) == [KillWorker(key, reason) for key in keys[:2]]
+    assert play.go(later=HURRY - CUT - FIRST) == [CutWorker(first, reason)]
+    assert play.go(later=FIRST) == [CutWorker(second, reason)]
+    assert play.roster.next_deadline(play.now) == pytest.approx(play.now + CUT - FIRST)
+    assert play.go(later=CUT - FIRST) == [KillWorker(first, reason)]
+    assert play.go(later=FIRST) == [KillWorker(second, reason)]
     assert play.go(later=HURRY) == []
 
 
@@ -570,7 +573,7 @@ def test_streams_are_counted_too() -> None:
     play.roster.note_loaded(play.newest, solo=False)
     play.go()
     play.roster.note_ready(play.workers(play.newest)[0])
-    play.go()
+    play.go(later=FIRST)
     play.roster.note_streaming(keys[0], 0, play.now)
     play.roster.note_streaming(keys[0], 2, play.now)
     assert [type(order) for order in play.go(later=HURRY - CUT)] == [CutWorker]
@@ -621,14 +624,15 @@ def test_the_first_of_a_newer_generation_comes_up_alone() -> None:
 
 
 def test_its_first_answer_is_not_disturbed() -> None:
-    """By the fork of another one, also if it is ready before it has given that answer."""
+    """By the fork of another one or by the end of an old one, also if it is ready before it has given that answer."""
     play = Play()
     play.superseded()
+    old = play.workers(1)
     play.go()
     play.roster.note_ready(play.workers(2)[0])
-    assert not any(isinstance(order, ForkWorker) for order in play.go(later=FIRST / 2))
+    assert play.go(later=FIRST / 2) == []
     assert play.roster.next_deadline(play.now) == play.now + FIRST / 2
-    assert play.go(later=FIRST / 2) == [ForkWorker(2, 1, solo=False)]
+    assert play.go(later=FIRST / 2) == [RetireWorker(old[0]), ForkWorker(2, 1, solo=False)]
 
 
 def test_no_slot_is_left_behind() -> None:
@@ -673,8 +677,7 @@ def test_a_worker_leaves_only_after_its_successor_is_ready() -> None:
     play.go()
     assert play.given(RetireWorker) == []
     play.roster.note_ready(play.workers(2)[0])
-    assert play.go() == [RetireWorker(old[0])]
-    assert play.go(later=FIRST) == [ForkWorker(2, 1, solo=False)]
+    assert play.go(later=FIRST) == [RetireWorker(old[0]), ForkWorker(2, 1, solo=False)]
     play.roster.note_ready(play.workers(2)[1])
     assert play.go() == [RetireWorker(old[1])]
     for key in old.values():
