@@ -8,6 +8,7 @@ import pytest
 from tests.conftest import Project, Runner
 from tests.end_to_end.reloading import agree, ask
 from tests.support.project import edit
+from tests.support.runner_process import CHECKPOINTS
 from tests.support.trouble import report, until
 
 APP = """
@@ -43,7 +44,7 @@ def notes(place: Path) -> list[str]:
 def test_only_what_comes_after_the_edited_module_runs_again(project: Project, runner: Runner) -> None:
     """The second time from right before it; log and status say from where."""
     place = project(files())
-    served = runner(place, "app:main")
+    served = runner(place, "app:main", *CHECKPOINTS)
     assert notes(place) == ["app", "base", "view"]
     for value in (1, 2):
         edit(place / "view.py", module("view", value))
@@ -71,7 +72,7 @@ def test_without_checkpoints_everything_runs_again(
 def test_a_reload_by_order_begins_at_the_beginning(project: Project, runner: Runner) -> None:
     """Whoever asks for it wants what a start gives, also of what is no file."""
     place = project(files())
-    served = runner(place, "app:main")
+    served = runner(place, "app:main", *CHECKPOINTS)
     edit(place / "view.py", module("view", 1))
     assert ask(served).text == "0 0 1"
     notes(place)
@@ -84,7 +85,7 @@ def test_a_reload_by_order_begins_at_the_beginning(project: Project, runner: Run
 def test_an_import_that_ends_its_process_begins_at_the_beginning(project: Project, runner: Runner) -> None:
     """It may be the fault of going on in the middle; a fresh interpreter then says how it ends. Saving mends it."""
     place = project(files())
-    served = runner(place, "app:main", "--debug")
+    served = runner(place, "app:main", *CHECKPOINTS, "--debug")
     edit(place / "view.py", "import os\nos._exit(7)\n")
     assert "ended with exit code 7 while importing view" in ask(served).text
     assert "importing from the beginning" in served.output
@@ -98,10 +99,10 @@ def test_what_was_learned_is_loaded_before_the_next_start(
     """It is not among what an edit of the main module imports; and it is the same application."""
     place = project(files())
     cache = ("--cache-dir", str(tmp_path / "cache"))
-    first = runner(place, "app:main", *cache)
+    first = runner(place, "app:main", *CHECKPOINTS, *cache)
     assert ask(first).status == 200
     first.stop()
-    served = runner(place, "app:main", *cache)
+    served = runner(place, "app:main", *CHECKPOINTS, *cache)
     edit(place / "app.py", files()["app.py"] + "# edited\n")
     assert agree(served, place).text == "0 0 0"
     served.wait_for(r"app\.py changed → generation 2 in \d+ ms \(resumed .*, [1-9]\d* of \d+ modules kept\)")
@@ -110,7 +111,7 @@ def test_what_was_learned_is_loaded_before_the_next_start(
 def test_what_was_learned_is_loaded_meanwhile(project: Project, runner: Runner) -> None:
     """The first start teaches, and a zygote is made that knows: the main module need not be edited for that."""
     place = project(files())
-    served = runner(place, "app:main")
+    served = runner(place, "app:main", *CHECKPOINTS)
 
     def knows() -> bool:
         return any(each["modules"] and not each["module"] for each in report(served)["checkpoints"])
@@ -127,8 +128,8 @@ def test_another_order_is_found_out(project: Project, runner: Runner, tmp_path: 
     """What was learned is wrong now: the answer is that of a fresh interpreter all the same, and it learns again."""
     place = project(files())
     cache = ("--cache-dir", str(tmp_path / "cache"))
-    runner(place, "app:main", *cache).stop()
-    served = runner(place, "app:main", *cache)
+    runner(place, "app:main", *CHECKPOINTS, *cache).stop()
+    served = runner(place, "app:main", *CHECKPOINTS, *cache)
     for number in range(3):
         edit(place / "app.py", files(foreign)["app.py"] + f"# {number}\n")
         assert agree(served, place).text == "0 0 0"
@@ -142,9 +143,9 @@ def test_what_the_application_changes_first_is_found_out_and_said_once(
     between = "import os\nos.environ['CHANGED'] = '1'\nimport colorsys\n"
     place = project(files(between=between))
     cache = ("--cache-dir", str(tmp_path / "cache"))
-    runner(place, "app:main", *cache).stop()
+    runner(place, "app:main", *CHECKPOINTS, *cache).stop()
     for _ in range(2):
-        served = runner(place, "app:main", *cache)
+        served = runner(place, "app:main", *CHECKPOINTS, *cache)
         edit(place / "app.py", files(between=between)["app.py"] + "# edited\n")
         assert agree(served, place).text == "0 0 0"
         served.stop()
@@ -165,7 +166,7 @@ def test_who_goes_on_twice_is_not_the_same(project: Project, runner: Runner) -> 
             return [f"{drawn.VALUE} {os.getpid() in FORKS}".encode()]
     """
     place = project({"app.py": app, "drawn.py": "import random\nVALUE = 0\n"})
-    served = runner(place, "app:main")
+    served = runner(place, "app:main", *CHECKPOINTS)
     drawn = set()
     for number in range(3):
         edit(place / "drawn.py", f"import random\nVALUE = random.random()  # {number}\n")

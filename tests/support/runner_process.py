@@ -1,7 +1,8 @@
 """`runner serve` as a real command, in an environment that hides nothing.
 
 PYTHONDONTWRITEBYTECODE is removed, because it hides answers from stale bytecode; RUNNER_* and LISTEN_* are
-removed, because they are options in disguise.
+removed, because they are options in disguise. One may stay: `RUNNER_CHECKPOINTS=0 pytest tests/end_to_end` runs all of
+them without checkpoints, and what is shown to be right does not rest on them.
 """
 
 import os
@@ -17,6 +18,10 @@ from tests.support.process import PATIENCE, Live
 
 ROOT = Path(__file__).parent.parent.parent
 PYTHON = Path(sys.executable)
+MEANT = "RUNNER_CHECKPOINTS"
+"""The option in disguise that is meant."""
+CHECKPOINTS = ("--checkpoints", "6")
+"""For tests of the checkpoints themselves, whatever the environment says of them."""
 READY = r"ready in \d+ ms"
 """The line, in the log and on a terminal alike, after which requests are answered by the application."""
 
@@ -54,7 +59,7 @@ def environment(**changes: str) -> dict[str, str]:
     """Return our environment, less what would change the runner, with this checkout first, and *changes*."""
     kept = {
         name: value for name, value in os.environ.items()
-        if name != "PYTHONDONTWRITEBYTECODE" and not name.startswith(("RUNNER_", "LISTEN_"))
+        if name == MEANT or (name != "PYTHONDONTWRITEBYTECODE" and not name.startswith(("RUNNER_", "LISTEN_")))
     }
     return {**kept, "PYTHONPATH": str(ROOT), **changes}
 
