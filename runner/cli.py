@@ -20,7 +20,6 @@ from typing import Any, NoReturn
 import click
 
 from runner.errors import RunnerError, UsageError
-from runner.process import standard_streams
 from runner.settings import KNOBS, Knob, Resolved, resolve
 from runner.status import render, render_reload, render_resources
 from runner.values import nearest
@@ -259,6 +258,5 @@ def _own_control(control: str | None) -> str | None:
 
 
 def main() -> None:
-    """The command `runner`."""
-    standard_streams.fill()
+    """The command `runner`, in a process whose standard streams are there (__main__.py)."""
     commands.main()
