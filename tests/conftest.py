@@ -9,10 +9,15 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from hypothesis import settings
 
 from tests.support import project as projects
 from tests.support.places import short_directory
 from tests.support.runner_process import PYTHON, Served, serve
+
+# How long an example takes is a matter of the machine, and of who else is busy there.
+settings.register_profile("runner", deadline=None)
+settings.load_profile("runner")
 
 
 class Project(Protocol):

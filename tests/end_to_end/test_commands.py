@@ -298,7 +298,7 @@ def test_check_praises_in_one_line(project: Project) -> None:
     """Exit code 0: kind, files, milliseconds."""
     done = run(project(APP), "check", "shop:main")
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.fullmatch(r"shop:main is fine: WSGI, \d+ files, \d+ ms\n", done.stdout)
+    assert re.fullmatch(r"shop:main is fine: WSGI, \d+ files, [\d,]+ ms\n", done.stdout)
 
 
 def test_check_blames_in_one_line(project: Project) -> None:
@@ -392,7 +392,7 @@ def test_reload_waits_and_tells(project: Project, runner: Runner) -> None:
     directory = project(APP)
     served = runner(directory, "shop:main", "--no-reload")
     control = ("--control", str(served.control))
-    assert re.fullmatch(r"asked for -> generation 2 in \d+ ms\n", run(directory, "reload", *control).stdout)
+    assert re.fullmatch(r"asked for -> generation 2 in [\d,]+ ms\n", run(directory, "reload", *control).stdout)
     edit(directory / "shop.py", "def main(\n")
     refused(run(directory, "reload", *control), 1, "generation 3 failed", "SyntaxError")
     assert run(directory, "reload", "--no-wait", *control).stdout == "reloading\n"
