@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.log import LINE, Log, escape
@@ -65,7 +65,6 @@ def test_control_characters_are_written_out(evil: str) -> None:
     assert evil[0].encode() not in line_of(evil)[:-1]
 
 
-@settings(deadline=None)
 @given(st.text(max_size=2000), st.sampled_from(["text", "json"]))
 def test_a_line_is_one_line_of_bounded_length_and_valid_text(message: str, style: str) -> None:
     """Whatever the message; JSON can be parsed."""

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.errors import ClientGone, RemoteProtocolError
 from runner.front.body import SPOOL, Body, ShortBody
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=50)), st.one_of(st.none(), st.integers(0, 200)))
 def test_a_body_is_what_was_written_up_to_its_announced_length(parts: list[bytes], announced: int | None) -> None:
     """However it was cut; bytes beyond the length are nobody's."""

@@ -345,7 +345,7 @@ def asked(name: str, body: bytes) -> bytes:
     return POST.replace(b"Length: 5", b"Length: %d" % len(body)) + body
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(list(KINDS)),
     st.lists(st.text("abcdef", max_size=40), min_size=1, max_size=5),

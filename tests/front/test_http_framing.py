@@ -1,7 +1,7 @@
 """Where a message ends: the next one's bytes stay in the buffer, whatever the framing."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.errors import RemoteProtocolError
@@ -121,7 +121,6 @@ def test_two_readings_of_one_head_are_refused() -> None:
         Framing(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n", 0)
 
 
-@settings(deadline=None)
 @given(st.lists(st.text("\r\n0a;", min_size=1, max_size=12), max_size=6), st.data())
 def test_any_cut_gives_the_same_body(chunks: list[str], data: st.DataObject) -> None:
     """Bodies made of what framing is made of, cut anywhere."""

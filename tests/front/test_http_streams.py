@@ -2,7 +2,7 @@
 
 import re
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.front.http_streams import cut
@@ -35,7 +35,6 @@ def requests(draw: st.DrawFn) -> bytes:
     return f"{head}\r\n\r\n{framed}".encode("latin-1")
 
 
-@settings(deadline=None)
 @given(st.lists(requests(), min_size=1, max_size=4), st.data())
 def test_any_cut_of_good_requests_gives_the_same(several: list[bytes], data: st.DataObject) -> None:
     """One piece, byte by byte and drawn pieces: the same calls, the same variables, the same bytes back."""
@@ -75,7 +74,6 @@ def survive(pieces: list[bytes]) -> None:
     assert statuses_of(wire.out) == [status for status, _, _ in process.ends]
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=60), max_size=6))
 def test_garbage_is_survived(pieces: list[bytes]) -> None:
     """Any bytes at all."""
@@ -88,7 +86,6 @@ PARTS = [
 ]  # fmt: skip
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(PARTS) | st.binary(max_size=3), max_size=12), st.data())
 def test_nearly_good_requests_are_survived(parts: list[bytes], data: st.DataObject) -> None:
     """Good pieces in a wrong order, with something between, cut anywhere: no call behind a refusal."""

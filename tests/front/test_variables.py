@@ -4,7 +4,7 @@ from dataclasses import replace
 from urllib.parse import urljoin, urlsplit
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.errors import RemoteProtocolError
@@ -217,7 +217,6 @@ requests = st.lists(st.tuples(names, texts), max_size=8).map(lambda pairs: strea
 broken = requests.map(lambda raw: raw[:-1]) | st.binary(max_size=30)
 
 
-@settings(deadline=None)
 @given(st.lists(requests | broken, max_size=6), st.sampled_from(["", "/app"]))
 def test_the_fast_road_leads_where_the_long_way_does(raws: list[bytes], root: str) -> None:
     """Whatever is sent, one request after the other: the same variables in the same order, or the same refusal."""
@@ -331,7 +330,6 @@ def test_without_a_uri_the_redirect_is_built_from_the_path() -> None:
     assert request_uri(variables("", "//e%?\xe9", "q=1")) == "/.//e%25%3F%E9?q=1"
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(max_codepoint=255), max_size=30), st.sampled_from(["", "/", "//", "/\\", "\\", "http:"]))
 def test_whatever_the_url_a_browser_stays_here(text: str, start: str) -> None:
     """Resolved against any page, tabs and line breaks removed as browsers do."""

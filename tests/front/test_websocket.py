@@ -167,7 +167,7 @@ def conversations(draw: st.DrawFn) -> tuple[list[Message], bytes, list[int]]:
     return messages, raw, sorted(draw(st.lists(st.integers(0, len(raw)), max_size=8)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(conversations())
 def test_messages_are_what_was_sent_wherever_they_are_cut(made: tuple[list[Message], bytes, list[int]]) -> None:
     """Into fragments, and into reads."""
@@ -182,7 +182,7 @@ def test_messages_are_what_was_sent_wherever_they_are_cut(made: tuple[list[Messa
         assert [each.data.decode() if each.opcode == TEXT else each.data for each in heard] == messages
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.binary(max_size=60), max_size=6))
 def test_no_bytes_break_more_than_their_own_socket(pieces: list[bytes]) -> None:
     """Whatever they are, the host hears of an end once, and nothing is left open."""

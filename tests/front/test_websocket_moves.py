@@ -75,7 +75,7 @@ def test_what_has_half_arrived_arrives_whole_first(name: str) -> None:
         assert talk.asked == 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.tuples(st.sampled_from([TEXT, BINARY, PING]), st.sampled_from([0, 1, 125, 126, 300]), st.booleans()),

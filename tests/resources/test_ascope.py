@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.errors import PoolFull, ResourcesClosed, TooManyOpen, UnknownResource, UsageError
@@ -335,7 +335,6 @@ def test_who_is_cancelled_while_all_wait(number: int) -> None:
     play(main)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["ask", "ask", "cancel", "turn", "turn", "release"]), st.integers(0, 9))))
 def test_whatever_tasks_do(moves: list[tuple[str, int]]) -> None:
     """Never two of the same at a time, and whoever is not cancelled has the one that is open; all are closed once."""

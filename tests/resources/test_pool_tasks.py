@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.errors import PoolFull
@@ -222,7 +222,6 @@ class Play:
 MOVES = st.tuples(st.sampled_from(["come", "come", "leave", "cancel", "turn", "turn"]), st.integers(0, 30))
 
 
-@settings(deadline=None)
 @given(st.integers(1, 3), st.lists(MOVES, max_size=60))
 def test_whatever_tasks_do(limit: int, moves: list[tuple[str, int]]) -> None:
     """Never more than allowed; first come, first served; at the end none is lost and nobody waits."""

@@ -196,4 +196,4 @@ class Way(RuleBasedStateMachine):
 
 
 TestWay = Way.TestCase
-TestWay.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestWay.settings = settings(max_examples=60, stateful_step_count=40)

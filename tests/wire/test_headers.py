@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.errors import LocalProtocolError
@@ -113,7 +113,6 @@ _ANY = st.text(st.characters(max_codepoint=300), max_size=8)
 _LINE = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [\t\x20-\x7e\x80-\xff]*")
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.one_of(st.sampled_from(["A", "X-Y", "Content-Length"]), _ANY), _ANY), max_size=5))
 def test_a_block_has_one_line_for_each_header_or_is_refused(headers: list[tuple[str, str]]) -> None:
     """Random names and values; nothing else than these two outcomes."""

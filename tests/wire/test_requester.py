@@ -108,7 +108,7 @@ def joined(events: list[Event]) -> bytes:
     return b"".join(event.data for event in events if isinstance(event, Body))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(texts(70000), texts(70000)), max_size=5),
     st.lists(texts(200000), max_size=3),
@@ -132,7 +132,7 @@ def test_a_request_survives_the_wire(
     assert server.request_id == request_id
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(texts(200000), max_size=3), texts(70000), st.integers(0, 0xFFFFFFFF), st.integers(1, 1 << 18))
 def test_an_answer_survives_the_wire(pieces: list[bytes], last: bytes, status: int, size: int) -> None:
     """What the application writes arrives whole, and its End comes last."""

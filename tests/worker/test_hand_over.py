@@ -104,7 +104,7 @@ def test_a_connection_goes_on_in_the_other_process(desk: Desk, size: int, held: 
     assert desk.peer.recv(9) == b"answer"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.one_of(st.binary(max_size=300), st.binary(min_size=1, max_size=3).map(lambda data: data * 4096)))
 def test_every_byte_arrives_as_it_was(unread: bytes) -> None:
     """Of any value."""

@@ -233,7 +233,7 @@ class Model:
 
 
 @given(ACTIONS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_sequence_of_events_is_as_in_the_history_of_a_process(one_server: RedisServer, actions: list[Any]) -> None:
     """Publish, repeat, read from any place that ever was, let time pass, lose keys."""
     with Redis(port=one_server.port, protocol=2) as client:
