@@ -65,14 +65,15 @@ class Theatre(Edited):
     def until_moved(self, generation: int) -> None:
         """Until all are served by that one, and nobody else has anything to finish."""
 
-        def moved() -> bool:
-            told = report(self.served)
-            serving = [
-                each for each in told["workers"] if (each["generation"], each["state"]) == (generation, "ready")
-            ]
-            return not told["finishing"] and sum(each["sockets"] for each in serving) == len(self.sockets)
+        until(
+            "all have moved", lambda: not self.finishing() and sum(self.serving(generation)) == len(self.sockets),
+            live=self.served,
+        )  # fmt: skip
 
-        until("all have moved", moved, live=self.served)
+    def serving(self, generation: int) -> list[int]:
+        """How many each worker of that one serves."""
+        workers = [each for each in report(self.served)["workers"] if each["state"] == "ready"]
+        return [each["sockets"] for each in workers if each["generation"] == generation]
 
     def save(self, text: str) -> None:
         """Into the module."""
@@ -133,7 +134,7 @@ def test_a_slow_reader_has_all_that_was_sent_before(theatre: Theatre) -> None:
     client.send(frame(TEXT, b"much"))
     until("it is being sent", lambda: client.socket.recv(1, socket.MSG_PEEK), live=theatre.served)
     theatre.edit(1)
-    assert theatre.finishing() == {1: (1, 1)}
+    until("the other code has only this to do", lambda: theatre.finishing() == {1: (1, 1)}, live=theatre.served)
     assert client.hear() == Heard(BINARY, bytes(8_000_000))
     theatre.until_moved(2)
     assert client.ask("b") == "1 2 1"
@@ -143,7 +144,7 @@ def test_who_has_taken_them_may_die(theatre: Theatre) -> None:
     """What he had is lost with him; what he had not taken is with his successor; new ones are welcome."""
     clients = [theatre.open() for _ in range(20)]
     theatre.save("VALUE = 1\n")
-    until("there is newer code", lambda: fetch(theatre.served.http).text == "1", live=theatre.served)
+    until("some have moved", lambda: any(theatre.serving(2)), live=theatre.served)
     os.kill(ready_pids(theatre.served)[0], signal.SIGKILL)
     until("there is another one", lambda: fetch(theatre.served.http).text == "1", live=theatre.served)
     for client in clients:
@@ -152,7 +153,7 @@ def test_who_has_taken_them_may_die(theatre: Theatre) -> None:
             data = client.socket.recv(99)
         except ConnectionError:
             data = b""
-        assert not data or data[2:] == b"1 1 1", "it goes on, or it has ended"
+        assert not data or data[2:] in (b"0 1 1", b"1 1 1"), "it goes on, or it has ended"
         client.close()
     theatre.sockets = []
     until("nobody has anything to finish", lambda: not theatre.finishing(), live=theatre.served)
