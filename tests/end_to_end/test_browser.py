@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlencode
@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.conftest import Runner
-from tests.support import nginx
+from tests.support import nginx, redis
 from tests.support.chromium import Page, open_page
 from tests.support.client import fetch
 from tests.support.places import Address, free_port
@@ -84,13 +84,17 @@ def test_a_visitor_signs_and_an_edit_shows_on_reload(runner: Runner, directory: 
 def test_an_open_page_shows_what_others_sign(runner: Runner, directory: Path, sockets: Path, page: Page) -> None:
     """Without being reloaded, while the code is edited; and after a restart, for which nobody presses a key either.
 
-    One page has a WebSocket; the other is behind a web server that lets none through, and uses server-sent events.
+    One page has a WebSocket; the other is behind a web server that lets none through, and uses server-sent events. The
+    channels are kept in a Redis, which is killed in the end.
     """
     address, fastcgi = ("127.0.0.1", free_port()), sockets / "fastcgi"
-    options = ("app:main", *LIVE, "--http", f"127.0.0.1:{address[1]}", "--fastcgi", f"unix:{fastcgi}",
-               "--socket-mode", "666", "--graceful-timeout", "1s")  # fmt: skip
-    served = runner(directory, *options)
-    with closing(page.open_another()) as onlooker, nginx.nginx(fastcgi) as server:
+    with ExitStack() as stack:
+        store = stack.enter_context(redis.run("appendonly", "yes", "appendfsync", "always"))
+        options = ("app:main", *LIVE, "--http", f"127.0.0.1:{address[1]}", "--fastcgi", f"unix:{fastcgi}",
+                   "--socket-mode", "666", "--graceful-timeout", "1s", "--channels", store.url)  # fmt: skip
+        served = runner(directory, *options)
+        onlooker = stack.enter_context(closing(page.open_another()))
+        server = stack.enter_context(nginx.nginx(fastcgi))
         page.go(f"http://{address[0]}:{address[1]}/")
         onlooker.go(f"http://{server.address[0]}:{server.address[1]}/")
         page.click(SIGN)
@@ -112,6 +116,13 @@ def test_an_open_page_shows_what_others_sign(runner: Runner, directory: Path, so
         for each in (page, onlooker):
             until("and that one", partial(shows, each, "After the restart"), live=served)
             assert each.evaluate("document.querySelectorAll('li').length") == 4
+
+        store.kill()
+        store.start()
+        sign(address, "After the Redis")
+        for each in (page, onlooker):
+            until("and the last one", partial(shows, each, "After the Redis"), live=served)
+            assert each.evaluate("window.untouched && document.querySelectorAll('li').length") == 5
 
 
 def test_who_comes_back_to_a_page_finds_it_up_to_date(runner: Runner, directory: Path, page: Page) -> None:

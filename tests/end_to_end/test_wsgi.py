@@ -16,6 +16,7 @@ from tests.support.memory import descriptors, forget_peak, peak, resident
 from tests.support.places import connect
 from tests.support.project import project as write
 from tests.support.runner_process import ROOT, Served, serve
+from tests.support.trouble import until
 
 APP = "tests.support.worker_app:application"
 CALLS = {"inline": ("--workers", "1"), "threads": ("--workers", "1", "--threads", "4")}
@@ -155,14 +156,11 @@ def test_a_large_body_is_kept_on_disk_without_a_name_and_given_back(tmp_path: Pa
     opened = len(descriptors(worker))
     with Conversation(served.http) as conversation:
         conversation.request("POST", "/size?1", {"Content-Length": str(9 << 20)}, bytes(4 << 20))
-        deadline = time.monotonic() + 5
-        while not any(str(tmp_path) in each for each in descriptors(worker)):
-            assert time.monotonic() < deadline, descriptors(worker)
-        assert list(tmp_path.iterdir()) == []
+        until("it is kept", lambda: any(str(tmp_path) in each for each in descriptors(worker)), live=served)
+        # Where the filesystem has no O_TMPFILE it has a name for a moment.
+        until("without a name", lambda: list(tmp_path.iterdir()) == [], live=served)
     assert ask(served, "/size?1", bytes(4 << 20)).end.app_status == 0
-    deadline = time.monotonic() + 5
-    while len(descriptors(worker)) > opened:
-        assert time.monotonic() < deadline, descriptors(worker)
+    until("it is given back", lambda: len(descriptors(worker)) == opened, live=served)
     assert list(tmp_path.iterdir()) == []
 
 
