@@ -328,7 +328,7 @@ def _encode(message: str) -> bytes:
         raise LocalProtocolError(f"a text message must be UTF-8: {error.reason}") from error
 
 
-_latest: tuple[str, bytes] = ("", b"")
+_latest: tuple[str | None, bytes] = (None, b"")
 
 
 def _frame(message: str) -> bytes:

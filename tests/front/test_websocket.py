@@ -1,5 +1,7 @@
 """WebSocket messages over one connection: what is understood, what ends it, and how much may wait."""
 
+import subprocess
+import sys
 import time
 import zlib
 from itertools import pairwise
@@ -12,6 +14,7 @@ from runner.front import websocket
 from runner.request import Closed, Message
 from tests.front.sockets import Talk
 from tests.support.frames import BINARY, CLOSE, CONT, PING, PONG, TEXT, Heard, close, code_of, frame
+from tests.support.runner_process import environment
 
 DEFLATE = {"Sec_WebSocket_Extensions": "permessage-deflate; client_max_window_bits"}
 EURO = "κόσμε€".encode()
@@ -195,6 +198,30 @@ def test_no_bytes_break_more_than_their_own_socket(pieces: list[bytes]) -> None:
             talk.peer.close()
         talk.until(lambda: talk.closed)
         assert len(talk.service.outcomes) == 1
+
+
+TEXTS = ["", "", "x", "y" * 125, "y" * 126, "€" * 100, "z" * 70_000, "z" * 70_000]
+
+
+def test_what_is_said_unasked_is_heard() -> None:
+    """By each socket to which the same text is said."""
+    with Talk() as one, Talk() as other:
+        for talk in (one, other):
+            talk.open()
+        for text in TEXTS:
+            for talk in (one, other):
+                talk.exchange.say(text)
+                assert talk.hear() == [Heard(TEXT, text.encode())]
+        for talk in (one, other):
+            talk.send(close(1000))
+            assert talk.end() == 1000
+
+
+def test_the_first_text_of_a_process_may_be_empty() -> None:
+    """There is only one empty text in a process: it must not be taken for one that was said before."""
+    code = "from runner.front import websocket; print(websocket._frame('').hex())"
+    found = subprocess.run([sys.executable, "-c", code], env=environment(), check=True, capture_output=True, text=True)
+    assert found.stdout.strip() == "8100"
 
 
 # ---- compression --------------------------------------------------------------------------------------------------
