@@ -44,6 +44,8 @@ _LIVED = 10.0
 _LEAST, _MOST = 0.1, 5.0
 """Seconds to wait otherwise."""
 _BOARD = 512
+_READS = 5
+"""How often it is read at most: who reads while the hub writes may find half of either. At first it is empty."""
 
 
 def hub_command(descriptors: list[int], settings: Settings) -> list[str]:
@@ -118,11 +120,11 @@ class Porter:
         """For `runner status`: what the hub says of itself; {} if there is none."""
         if self._hub is None:
             return {}
-        try:
-            report: dict[str, Any] = json.loads(os.pread(self._board, _BOARD, 0))
-        except ValueError:
-            report = {}  # it has only just begun
-        return {"channels": {"store": "memory", **report}} if report.get("pid") == self._hub.pid else {}
+        for _ in range(_READS):
+            with suppress(ValueError):
+                report: dict[str, Any] = json.loads(os.pread(self._board, _BOARD, 0))
+                return {"channels": {"store": "memory", **report}} if report.get("pid") == self._hub.pid else {}
+        return {}
 
     def close(self) -> None:
         """The workers have ended."""

@@ -16,7 +16,8 @@ from runner.channels import current
 from runner.channels_place import furnish
 from runner.errors import ChannelsUnavailable
 from runner.generation import fork_safety
-from tests.support.hub import Hub, hub, open_files
+from tests.support.hub import Hub, hub
+from tests.support.memory import open_files
 
 
 @pytest.fixture

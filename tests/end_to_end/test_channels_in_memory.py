@@ -141,7 +141,7 @@ def test_every_message_is_heard_once(served: Served, project: Project) -> None:
     assert [number for number, _ in listener.heard] == list(range(120))
     assert {value for _, value in listener.heard} == {0, 10, 50, 90}
     assert listener.times > 1
-    found = report(served)["channels"]
+    found = until("the hub has told of itself", lambda: report(served).get("channels") or {}, live=served)
     assert (found["store"], found["channels"]) == ("memory", 2)
 
 

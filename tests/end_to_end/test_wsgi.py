@@ -160,7 +160,7 @@ def test_a_large_body_is_kept_on_disk_without_a_name_and_given_back(tmp_path: Pa
         # Where the filesystem has no O_TMPFILE it has a name for a moment.
         until("without a name", lambda: list(tmp_path.iterdir()) == [], live=served)
     assert ask(served, "/size?1", bytes(4 << 20)).end.app_status == 0
-    until("it is given back", lambda: len(descriptors(worker)) == opened, live=served)
+    until("it is given back", lambda: len(descriptors(worker)) <= opened, live=served)
     assert list(tmp_path.iterdir()) == []
 
 

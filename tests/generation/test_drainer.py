@@ -15,6 +15,7 @@ from runner.freshness.noise import NOISE
 from runner.freshness.notice import Word
 from runner.freshness.watch import Watch
 from runner.generation.drainer import Drainer
+from tests.support.memory import open_files
 from tests.support.project import edit
 from tests.support.trouble import until
 
@@ -171,10 +172,10 @@ def test_a_question_that_was_broken_off_is_forgotten(well: Well, told: tuple[str
 
 def test_a_worker_that_leaves_is_forgotten(well: Well) -> None:
     """Its descriptor is closed."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     well.worker.close()
     well.turn()
-    assert len(os.listdir("/proc/self/fd")) == before - 2
+    assert open_files() == before - 2
 
 
 def test_what_is_of_no_interest_is_read_unasked(well: Well) -> None:

@@ -1,6 +1,5 @@
 """Descriptors on their way: each arrives, and is closed here once."""
 
-import gc
 import os
 import socket
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from runner.supervisor.life import Generation, Phase, Worker
 from runner.supervisor.members import Hand
 from runner.supervisor.roster import Roster
 from runner.supervisor.transit import WINDOW
+from tests.support.memory import open_files
 
 NOW = 1000.0
 AT_REST = Parcel(0, "", 0.0, 0)
@@ -87,12 +87,6 @@ def office() -> Iterator[Office]:
     office.close()
 
 
-def descriptors() -> int:
-    """How many are open in this process. The pages of former tests are collected first: a mapping has one, too."""
-    gc.collect()
-    return len(os.listdir("/proc/self/fd"))
-
-
 def speaks(client: socket.socket, descriptor: int) -> bool:
     """Whether that is the other end of the client's connection, which is over then."""
     with socket.socket(fileno=descriptor) as connection, client:
@@ -102,7 +96,7 @@ def speaks(client: socket.socket, descriptor: int) -> bool:
 
 def test_what_is_given_arrives_with_its_file_and_leaves_nothing_behind(office: Office) -> None:
     """Two descriptors come, two go, and as many are open as before."""
-    before = descriptors()
+    before = open_files()
     client = office.give(Parcel(4, "", NOW, 1), files=1)
     office.courier.carry(NOW)
     parcel, (connection, file) = office.receive(2)
@@ -111,24 +105,24 @@ def test_what_is_given_arrives_with_its_file_and_leaves_nothing_behind(office: O
     os.close(file)
     office.courier.hear(office.hands[2], Taken(), [])
     assert speaks(client, connection)
-    assert (descriptors(), len(office.courier)) == (before, 0)
+    assert (open_files(), len(office.courier)) == (before, 0)
 
 
 def test_a_connection_is_open_here_until_it_is_taken(office: Office) -> None:
     """Its receiver might die first."""
-    before = descriptors()
+    before = open_files()
     with office.give():
-        assert descriptors() == before + 2
+        assert open_files() == before + 2
         office.courier.carry(NOW)
-        assert descriptors() == before + 2
+        assert open_files() == before + 2
         office.courier.hear(office.hands[2], Taken(), [])
-        assert descriptors() == before + 1
+        assert open_files() == before + 1
 
 
 @pytest.mark.parametrize("read", [False, True])
 def test_a_worker_that_dies_before_it_takes_is_followed_by_another(office: Office, read: bool) -> None:
     """Whether it had looked or not: it has answered nothing."""
-    before = descriptors()
+    before = open_files()
     client = office.give(Parcel(0, "GET", NOW, 1))
     office.courier.carry(NOW)
     if read:
@@ -139,7 +133,7 @@ def test_a_worker_that_dies_before_it_takes_is_followed_by_another(office: Offic
     office.courier.hear(office.hands[3], Taken(), [])
     assert parcel.unread == "GET"
     assert speaks(client, connection)
-    assert descriptors() == before - 2
+    assert open_files() == before - 2
 
 
 def test_what_a_worker_could_not_take_is_given_to_another(office: Office) -> None:
@@ -177,9 +171,9 @@ def test_there_is_room_for_what_the_system_allows_and_no_more_than_can_be_looked
 
 def test_words_about_nothing_close_nothing(office: Office) -> None:
     """A worker that says Taken once too often."""
-    before = descriptors()
+    before = open_files()
     office.courier.hear(office.hands[2], Taken(), [])
-    assert descriptors() == before
+    assert open_files() == before
 
 
 def test_a_request_nobody_may_have_waits_and_is_then_sent_with_the_reason(office: Office) -> None:
@@ -221,24 +215,24 @@ def test_another_patience_counts_for_those_that_wait(office: Office) -> None:
 
 def test_a_connection_at_rest_is_closed_at_the_end(office: Office) -> None:
     """The client reads its end."""
-    before = descriptors()
+    before = open_files()
     office.roster.stopping = True
     with office.give() as client:
         office.courier.carry(NOW)
         assert client.recv(1) == b""
-    assert (descriptors(), len(office.courier)) == (before, 0)
+    assert (open_files(), len(office.courier)) == (before, 0)
 
 
 def test_at_the_end_everything_is_closed(office: Office) -> None:
     """What waits and what was sent, its files as well."""
-    before = descriptors()
+    before = open_files()
     with office.give(files=1), office.give(Parcel(0, "GET", NOW, 2), giver=2, files=1):
         office.courier.carry(NOW)
         office.courier.close()
         assert len(office.courier) == 0
     for descriptor in office.receive(2)[1]:
         os.close(descriptor)
-    assert descriptors() == before
+    assert open_files() == before
 
 
 def test_a_connection_that_did_not_come_through_is_told_in_the_log(office: Office) -> None:
@@ -263,7 +257,7 @@ def test_a_worker_that_reads_nothing_can_be_given_orders(office: Office) -> None
 def test_a_worker_that_reads_nothing_loses_nothing(office: Office) -> None:
     """More is sent than its channel holds: each connection arrives once, there or elsewhere, when it reads again."""
     office.lose(3)
-    before = descriptors()
+    before = open_files()
     clients: dict[str, Any] = {}
     for number in range(WINDOW):
         text = f"{number} " + "\xff" * 8000
@@ -274,7 +268,7 @@ def test_a_worker_that_reads_nothing_loses_nothing(office: Office) -> None:
         office.courier.hear(office.hands[2], Taken(), [])
         assert speaks(clients.pop(parcel.unread), connection)
         office.courier.carry(NOW)
-    assert (clients, descriptors()) == ({}, before)
+    assert (clients, open_files()) == ({}, before)
 
 
 # ---- WebSockets ---------------------------------------------------------------------------------------------
@@ -306,7 +300,7 @@ def test_who_has_ended_since_need_not_be_told(office: Office) -> None:
 @pytest.mark.parametrize("how", ["nobody is left", "the end"])
 def test_a_socket_that_nobody_can_have_is_told_to_come_back(office: Office, how: str) -> None:
     """By a close frame with 1012, from here."""
-    before = descriptors()
+    before = open_files()
     with office.give(MOVING) as client:
         if how == "the end":
             office.courier.close()
@@ -318,15 +312,15 @@ def test_a_socket_that_nobody_can_have_is_told_to_come_back(office: Office, how:
             assert office.ends[1].receive() == (Arrived(), [])
         assert client.recv(9) == b"\x88\x02\x03\xf4"
         assert client.recv(9) == b""
-    assert descriptors() == before
+    assert open_files() == before
 
 
 def test_a_client_that_has_left_need_not_be_told(office: Office) -> None:
     """What was to be said to it fails, and no more."""
-    before = descriptors()
+    before = open_files()
     office.give(MOVING).close()
     office.courier.close()
-    assert descriptors() == before
+    assert open_files() == before
 
 
 def test_a_socket_that_waited_in_vain_is_told_of_in_the_log(office: Office) -> None:

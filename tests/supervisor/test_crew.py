@@ -19,6 +19,7 @@ from runner.supervisor.crew import Crew
 from runner.supervisor.members import Hand, Station
 from runner.supervisor.orders import Start
 from runner.supervisor.porter import Porter
+from tests.support.memory import open_files
 from tests.support.trouble import alive, until
 
 STAND_IN = """
@@ -166,12 +167,12 @@ def test_no_process_to_be_had_leaves_nothing_open(desk: Desk, monkeypatch: pytes
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
     desk.crew.porter.door(desk.settings)  # stays open, also where nobody is started
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     with pytest.raises(OSError):
         desk.start(1)
     with pytest.raises(OSError):
         desk.start_alone(1)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
     assert not desk.crew.stations and not desk.crew.hands
 
 

@@ -20,7 +20,7 @@ from runner.process import launch
 from runner.settings import Settings
 from runner.supervisor import porter as module
 from runner.supervisor.porter import Porter
-from tests.support.hub import open_files
+from tests.support.memory import open_files
 from tests.support.process import PATIENCE
 
 MEMORY = Settings(channels="memory:")

@@ -12,6 +12,7 @@ from runner.process.channel import Channel
 from runner.process.messages import Message, Paused, Reaped, Resume
 from runner.supervisor.standby import Standby
 from runner.supervisor.switchboard import Switchboard
+from tests.support.memory import open_files
 
 ORDER = Resume(5, 0, ["/srv/shop/view.py"], 0.01)
 
@@ -118,14 +119,14 @@ def test_who_cannot_be_told_is_passed_over(bench: Bench) -> None:
     bench.pause("", 0)
     bench.pause("shop.view", 7)
     bench.waiting["shop.view"].close()
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     resumed = bench.standby.resume(ORDER)
     assert resumed is not None
     assert resumed.checkpoint.module == ""
     os.close(resumed.journal)
     resumed.channel.close()
     # The two ends of the order that the other one has not read yet are in no process; its channel is closed.
-    assert len(os.listdir("/proc/self/fd")) == before - 1
+    assert open_files() == before - 1
 
 
 def test_who_has_ended_is_forgotten(bench: Bench) -> None:

@@ -24,6 +24,7 @@ from runner.request import Answer
 from runner.worker.hand_over import INLINE, HandOver
 from tests.front.rig import FakeService, Recorder
 from tests.support.frames import handshake
+from tests.support.memory import open_files
 
 
 class Desk:
@@ -135,10 +136,10 @@ def test_a_connection_at_rest_waits_for_nothing(desk: Desk) -> None:
 @pytest.mark.parametrize("size", SIZES)
 def test_nothing_stays_open_behind_it(desk: Desk, size: int) -> None:
     """Neither with the giver nor, but for the connection, with the taker."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     desk.giver.give(desk.connection, bytes(size))
     desk.taker.take(*desk.arrived())
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
 
 
 def test_a_long_request_can_be_read_by_another_one_if_its_reader_dies(desk: Desk) -> None:
@@ -162,11 +163,11 @@ def test_a_long_request_can_be_read_by_another_one_if_its_reader_dies(desk: Desk
 def test_what_did_not_come_whole_is_not_taken(desk: Desk, parcel: Parcel, count: int) -> None:
     """recvmsg(2): what there was no number for is missing. The supervisor has it still; the log names the remedy."""
     descriptors = [os.memfd_create("x") for _ in range(count)]
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     desk.taker.take(parcel, descriptors)
     assert (desk.answered(), desk.places) == (Taken(False), [])
     assert "raise the limit of open files" in desk.said[0]
-    assert len(os.listdir("/proc/self/fd")) == before - count
+    assert open_files() == before - count
 
 
 @pytest.mark.parametrize(("refused", "taken"), [("", False), ("too late", True)])
@@ -174,10 +175,10 @@ def test_who_leaves_takes_only_what_is_to_be_refused(desk: Desk, refused: str, t
     """Everything else the supervisor gives to another one; nothing is wrong with that, so the log is silent."""
     desk.giver.give(desk.connection, b"GET")
     parcel, descriptors = desk.arrived()
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     desk.taker.take(parcel._replace(refused=refused), descriptors, leaving=True)
     assert (desk.answered(), desk.places, desk.said) == (Taken(taken), [3] * taken, [])
-    assert len(os.listdir("/proc/self/fd")) == before - (not taken)
+    assert open_files() == before - (not taken)
 
 
 def test_it_is_taken_before_it_is_read(desk: Desk) -> None:
@@ -245,7 +246,7 @@ def test_a_socket_for_which_we_are_too_old_is_given_on(desk: Desk, hall: FakeSer
     """For newer code than ours; since when it waits stays true. It was taken here, or two would have it."""
     desk.giver.move(desk.connection, pack(), 12.5)
     parcel, descriptors = desk.arrived()
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     desk.outdated = True
     desk.taker.take(parcel, descriptors)
     assert desk.answered() == Taken(True)
@@ -254,7 +255,7 @@ def test_a_socket_for_which_we_are_too_old_is_given_on(desk: Desk, hall: FakeSer
     assert (received[0], hall.exchanges) == (parcel._replace(after=8), [])
     for descriptor in received[1]:
         os.close(descriptor)
-    assert len(os.listdir("/proc/self/fd")) == before - 1
+    assert open_files() == before - 1
 
 
 def test_a_socket_that_nobody_may_have_is_told_to_come_back(desk: Desk, hall: FakeService) -> None:

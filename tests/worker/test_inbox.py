@@ -9,6 +9,7 @@ from runner.process import messages
 from runner.process.channel import Channel, pair
 from runner.process.messages import Account, Keep, Parcel, Reopen, Retire, Taken
 from runner.worker.inbox import MOST, Inbox
+from tests.support.memory import open_files
 
 
 class Post:
@@ -53,12 +54,12 @@ class Post:
 @pytest.fixture
 def post() -> Iterator[Post]:
     """See Post; no descriptor may be left."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     post = Post()
     yield post
     post.channel.close()
     post.supervisor.close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
 
 
 def test_parcels_are_given_again(post: Post) -> None:

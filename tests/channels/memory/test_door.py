@@ -10,7 +10,7 @@ import pytest
 from runner.channels.memory.door import check_door, connect
 from runner.errors import ChannelsUnavailable
 from runner.process.private import open_private
-from tests.support.hub import open_files
+from tests.support.memory import open_files
 
 
 def test_who_connects_waits_for_nobody() -> None:

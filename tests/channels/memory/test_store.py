@@ -16,7 +16,8 @@ from runner.channels.message import OLDEST, Message, Reason
 from runner.channels.reader import Reader
 from runner.errors import ChannelsUnavailable
 from runner.process.private import open_private
-from tests.support.hub import Hub, hub, open_files
+from tests.support.hub import Hub, hub
+from tests.support.memory import open_files
 from tests.support.process import PATIENCE
 
 

@@ -14,7 +14,8 @@ from runner.channels.memory.sync_store import MemorySyncStore
 from runner.channels.memory.wire import Follow
 from runner.channels.message import OLDEST
 from runner.errors import ChannelsUnavailable
-from tests.support.hub import Hub, hub, open_files
+from tests.support.hub import Hub, hub
+from tests.support.memory import open_files
 from tests.support.process import PATIENCE
 
 
