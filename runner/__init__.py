@@ -6,6 +6,7 @@
     errors       every error, and what it means
     version      which runner this is
     request      what a front gives a host, and what comes back
+    origin       which sites' pages may speak to this one
     channels_place   where the channels of this process are kept
     streaming    answers that come later, in an application's words
     log          lines on standard error

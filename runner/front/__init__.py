@@ -15,7 +15,6 @@
     http_peer      who is at its other end, and whom to believe about it
     upgrade        a request that asks for a WebSocket, and what becomes of it
     handshake      what is said to it
-    origin         which sites' pages may ask
     websocket      messages, pings and the end of one
     moved          one that comes from another process
     luggage        what comes along with it

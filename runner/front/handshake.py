@@ -3,7 +3,7 @@
     405   another method than GET
     426   HTTP/1.0, or another version of the protocol than 13, or no `Connection: Upgrade`
     400   no key, or one that is none; extensions that cannot be read
-    403   a page of a site that may not (origin.py)
+    403   a page of a site that may not (runner/origin.py)
 
 Laws: the application is not asked about what is refused here; it alone chooses the subprotocol. The only module, with
 websocket.py, that knows the `websockets` library. Start at shake. RFC 6455 sections 4.2 and 4.4; RFC 7692.
@@ -21,8 +21,8 @@ from websockets.protocol import State
 
 from runner.errors import LocalProtocolError
 from runner.front.connection import Connection
-from runner.front.origin import Origins
 from runner.front.websocket import MAX_MESSAGE, Protocol, Socket
+from runner.origin import Origins
 from runner.request import Answer
 from runner.wire.headers import Block
 

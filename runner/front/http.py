@@ -26,9 +26,9 @@ from runner.front.limits import Limits
 from runner.front.luggage import Luggage
 from runner.front.machine import Machine
 from runner.front.moved import MovedExchange
-from runner.front.origin import OWN_PAGES, Origins
 from runner.front.upgrade import UpgradeExchange, asked
 from runner.front.variables import Rules, note_length
+from runner.origin import OWN_PAGES, Origins
 from runner.request import ELSEWHERE, Answer, Request, Service
 
 AHEAD = 16384

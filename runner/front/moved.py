@@ -19,8 +19,8 @@ from runner.errors import ClientGone
 from runner.front.connection import Connection
 from runner.front.http_exchange import Turns
 from runner.front.luggage import Luggage
-from runner.front.origin import Origins
 from runner.front.upgrade import RESTART, UpgradeExchange
+from runner.origin import Origins
 from runner.request import Answer, Closed, Message, Question, Request, Service
 
 _COME_BACK = b"\x88\x02\x03\xf4"

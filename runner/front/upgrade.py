@@ -17,7 +17,7 @@ from runner.errors import ClientGone
 from runner.front.connection import Connection
 from runner.front.http_exchange import HTTPExchange, Turns
 from runner.front.luggage import Luggage
-from runner.front.origin import Origins
+from runner.origin import Origins
 from runner.request import Answer, Closed, Message, Question, Request, Service
 from runner.wire.headers import serialize_headers
 

@@ -13,8 +13,8 @@ from runner.front.fastcgi import FastCGIFront
 from runner.front.http import HTTPFront
 from runner.front.http_peer import Local
 from runner.front.limits import Limits
-from runner.front.origin import Origins
 from runner.front.variables import Rules
+from runner.origin import Origins
 from runner.request import Service
 from runner.settings import Settings
 from runner.worker.acceptor import Front, Listening

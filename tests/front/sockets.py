@@ -6,9 +6,9 @@ from runner.front.http import HTTPFront
 from runner.front.http_peer import Local
 from runner.front.limits import Limits
 from runner.front.luggage import Luggage
-from runner.front.origin import OWN_PAGES, Origins
 from runner.front.upgrade import UpgradeExchange
 from runner.front.variables import Rules
+from runner.origin import OWN_PAGES, Origins
 from runner.request import Answer, Closed, Exchange, Message, Question
 from tests.front.rig import Rig
 from tests.support.frames import CLOSE, Heard, Reader, code_of, handshake

@@ -5,7 +5,7 @@ import pytest
 from runner.errors import LocalProtocolError
 from runner.front.handshake import Handshake, shake
 from runner.front.http_head import parse_head
-from runner.front.origin import OWN_PAGES, Origins
+from runner.origin import OWN_PAGES, Origins
 from runner.request import Answer
 from runner.wire.headers import serialize_headers
 from tests.support.frames import ACCEPT, handshake

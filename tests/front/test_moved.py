@@ -9,7 +9,7 @@ import pytest
 from runner.errors import ClientGone
 from runner.front.luggage import Luggage
 from runner.front.moved import MovedExchange
-from runner.front.origin import OWN_PAGES, Origins
+from runner.origin import OWN_PAGES, Origins
 from runner.request import Answer, Exchange
 from tests.front.rig import Outcome, ok
 from tests.front.sockets import Arrived, Talk

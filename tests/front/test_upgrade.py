@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from runner.errors import ClientGone, LocalProtocolError
-from runner.front.origin import Origins
 from runner.front.upgrade import UpgradeExchange, asked
+from runner.origin import Origins
 from runner.request import Answer, Closed, Exchange, Request
 from tests.front.rig import Outcome, ok
 from tests.front.sockets import Talk

@@ -19,15 +19,15 @@ from runner.channels.current import reader
 from runner.channels.web.publishing import publish
 from runner.channels.web.rights import Receive, Rights, Scope
 from runner.channels.web.talk import MOST_CHARACTERS, TOO_BIG, Malformed, Publish, Refused, parse
+from runner.origin import OWN_PAGES
 
 MOST_BYTES = 4 * MOST_CHARACTERS
 """Of a body."""
-_PORTS = {"http": ":80", "https": ":443"}
 
 
 async def post(rights: Rights, scope: Scope, headers: dict[str, str], receive: Receive) -> tuple[int, str]:
     """The status and the body, JSON, of the answer. Raises what the application's rule raises."""
-    if not is_ours(headers.get("origin"), headers.get("host", "")):
+    if not OWN_PAGES.allow(headers.get("origin"), headers.get("host", "")):
         return 403, _error("pages of other sites may not publish here")
     if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         return 415, _error("send application/json")
@@ -42,15 +42,6 @@ async def post(rights: Rights, scope: Scope, headers: dict[str, str], receive: R
         case Malformed():
             return 413 if said.code == TOO_BIG else 400, _error(said.reason)
     return 400, _error('post {"publish": channel, "data": anything, "id": "session-1"}')
-
-
-def is_ours(origin: str | None, host: str) -> bool:
-    """Is the page of *origin* one of this *host*? Both as in the headers; no origin: not a browser's page."""
-    if origin is None:
-        return True
-    scheme, _, place = origin.lower().partition("://")
-    usual = _PORTS.get(scheme)
-    return usual is not None and place.removesuffix(usual) == host.lower().removesuffix(usual)
 
 
 async def _read(receive: Receive) -> bytes | None:

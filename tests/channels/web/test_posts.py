@@ -6,7 +6,6 @@ import pytest
 
 import runner.channels.web.posts as posts
 from runner.channels import Endpoint
-from runner.channels.web.posts import is_ours
 from tests.channels.web.local_store import Hub, play
 from tests.channels.web.visitors import Reply, ask
 
@@ -87,13 +86,3 @@ def test_other_sites_pages_are_refused(hub: Hub) -> None:
         assert not [name for name in preflight.headers if name.startswith("access-control")]
 
     play(main())
-
-
-@pytest.mark.parametrize(("origin", "host", "ours"), [
-    (None, "a", True), ("http://a", "a", True), ("https://a", "a:443", True), ("http://A:80", "a", True),
-    ("http://a:8000", "a:8000", True), ("http://a:8000", "a", False), ("https://b", "a", False), ("null", "", False),
-    ("", "", False), ("file://", "", False), ("http://a.b", "a", False), ("https://a:80", "a", False),
-])  # fmt: skip
-def test_whose_page(origin: str | None, host: str, ours: bool) -> None:
-    """Of the same host, as for WebSockets."""
-    assert is_ours(origin, host) is ours

@@ -1,8 +1,8 @@
-"""Which sites' pages may open a WebSocket here."""
+"""Which sites' pages may open a WebSocket here, or publish in a channel."""
 
 import pytest
 
-from runner.front.origin import OWN_PAGES, Origins
+from runner.origin import OWN_PAGES, Origins
 
 
 @pytest.mark.parametrize(("origin", "host", "allowed"), [
@@ -12,6 +12,7 @@ from runner.front.origin import OWN_PAGES, Origins
     ("http://A", "a", True),
     ("http://a", "A:80", True),
     ("http://a:80", "a", True),
+    ("http://A:80", "a", True),
     ("https://a:443", "a", True),
     ("https://a", "a:443", True),
     ("http://a:8000", "a:8000", True),
@@ -20,6 +21,8 @@ from runner.front.origin import OWN_PAGES, Origins
     ("http://a", "a:8000", False),
     ("http://a", "a:443", False),
     ("http://b", "a", False),
+    ("https://b", "a", False),
+    ("https://a:80", "a", False),
     ("http://a.b", "a", False),
     ("http://b.a", "a", False),
     ("http://a", "", False),
@@ -31,6 +34,7 @@ from runner.front.origin import OWN_PAGES, Origins
     ("", "a", False),
     ("", "", False),
     ("null", "null", False),
+    ("null", "", False),
     ("file://", "", False),
     ("ftp://a", "a", False),
 ])  # fmt: skip

@@ -1,6 +1,6 @@
-"""Which sites' pages may open a WebSocket here.
+"""Which sites' pages may open a WebSocket here, or publish in a channel.
 
-A browser lets any page open one to any host, and sends the visitor's cookies along; only the Origin header tells whose
+A browser lets any page do so with any host, and sends the visitor's cookies along; only the Origin header tells whose
 page it is. So a stranger's is refused, or it would speak in the visitor's name ("cross-site WebSocket hijacking").
 
     no Origin            not a browser: allowed
