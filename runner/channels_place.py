@@ -20,6 +20,11 @@ class Place(NamedTuple):
     url: str
     door: int
 
+    @property
+    def in_memory(self) -> bool:
+        """Not in a Redis."""
+        return self.url.startswith("memory:")
+
 
 _place: Place | None = None
 _partings: list[Callable[[], None]] = []

@@ -43,9 +43,8 @@ def load() -> None:
         where = place()
     except ChannelsUnavailable:
         return
-    memory = where.url.startswith("memory:")
     try:
-        for name in _OF_MEMORY if memory else _OF_REDIS:
+        for name in _OF_MEMORY if where.in_memory else _OF_REDIS:
             import_module(name)
     except ImportError:
         pass
@@ -83,7 +82,7 @@ async def close() -> None:
 
 def _open_store(hear: Callable[[Message], None], lose: Callable[[str], None]) -> Store:
     where = place()
-    if where.url.startswith("memory:"):
+    if where.in_memory:
         from runner.channels.memory.store import MemoryStore
 
         return MemoryStore(where.door, hear, lose)
@@ -94,7 +93,7 @@ def _open_store(hear: Callable[[Message], None], lose: Callable[[str], None]) ->
 
 def _open_sync_store() -> SyncStore:
     where = place()
-    if where.url.startswith("memory:"):
+    if where.in_memory:
         from runner.channels.memory.sync_store import MemorySyncStore
 
         return MemorySyncStore(where.door)

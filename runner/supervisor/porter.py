@@ -85,7 +85,7 @@ class Porter:
         *settings*: those of now, also for a hub that is started later.
         """
         self._settings = settings
-        if not settings.channels.startswith("memory:"):
+        if parse_channels_url(settings.channels).kind != "memory":
             return -1
         if self._private is None:
             with suppress(OSError):  # no descriptor left, perhaps there is one for the next process
