@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 from runner.channels.history import History
 from runner.channels.message import OLDEST, Message, Page, Position, Resync
-from runner.channels.store import Pause, Store
+from runner.channels.store import Pause, Store, ending
 from runner.errors import ChannelsUnavailable
 
 PAGE = 100
@@ -71,7 +71,7 @@ class Reader:
     def store(self) -> Store:
         """Opened when it is first needed. Raises ChannelsUnavailable."""
         if self._closed:
-            raise ChannelsUnavailable("this process is about to end; publish and subscribe before that")
+            raise ending()
         if self._store is None:
             self._store = self._open_store(self._hear, self._rejoin)
         return self._store

@@ -19,6 +19,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from runner.channels.message import Message, Page, Position
+from runner.errors import ChannelsUnavailable
 
 PATIENCE = 10.0
 """Seconds for which somebody who publishes, or asks, waits for a store that does not answer."""
@@ -77,6 +78,11 @@ class SyncStore(ABC):
     @abstractmethod
     def close(self) -> None:
         """Leave."""
+
+
+def ending() -> ChannelsUnavailable:
+    """For whoever waits, or comes, when his loop ends."""
+    return ChannelsUnavailable("this process is about to end; publish and subscribe before that")
 
 
 class Pause:

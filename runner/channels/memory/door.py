@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 
+from runner.channels.store import PATIENCE
 from runner.errors import ChannelsUnavailable
 
 
@@ -32,3 +33,10 @@ def connect(door: int) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def unanswered() -> ChannelsUnavailable:
+    """Nothing was heard for PATIENCE seconds."""
+    return ChannelsUnavailable(
+        f"the channels' process did not answer within {PATIENCE:.0f} seconds; try again, with the same id"
+    )

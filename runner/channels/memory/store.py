@@ -15,7 +15,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import cast
 
-from runner.channels.memory.door import check_door, connect
+from runner.channels.memory.door import check_door, connect, unanswered
 from runner.channels.memory.wire import (
     Follow,
     Found,
@@ -26,12 +26,13 @@ from runner.channels.memory.wire import (
     Published,
     Read,
     Unfollow,
+    check_found,
     parse_told,
     serialize,
 )
 from runner.channels.message import Message, Page, Position
-from runner.channels.store import PATIENCE, Pause, Store
-from runner.errors import ChannelsUnavailable, ProtocolError
+from runner.channels.store import PATIENCE, Pause, Store, ending
+from runner.errors import ProtocolError
 
 _Answer = asyncio.Future[Published | Found]
 
@@ -61,9 +62,7 @@ class MemoryStore(Store):
         number = next(self._numbers)
         where = "" if after is None else str(after)
         found = await self._ask(number, serialize(Read(number, channel, where, limit)))
-        if not isinstance(found, Found):
-            raise ChannelsUnavailable("another answer than was asked for; are two versions mixed?")
-        return found.page(channel)
+        return check_found(found).page(channel)
 
     def follow(self, channel: str, after: Position) -> None:
         """See Store."""
@@ -83,7 +82,7 @@ class MemoryStore(Store):
                 await self._task
         for _, answer in self._asked.values():
             if not answer.done():
-                answer.set_exception(ChannelsUnavailable("this process is about to end"))
+                answer.set_exception(ending())
 
     # ---- say ------------------------------------------------------------------------------------------------
 
@@ -95,9 +94,7 @@ class MemoryStore(Store):
             async with asyncio.timeout(PATIENCE):
                 return await answer
         except TimeoutError:
-            raise ChannelsUnavailable(
-                f"the channels' process did not answer within {PATIENCE:.0f} seconds; try again, with the same id"
-            ) from None
+            raise unanswered() from None
         finally:
             del self._asked[number]
 

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from itertools import count
 
-from runner.channels.memory.door import check_door, connect
+from runner.channels.memory.door import check_door, connect, unanswered
 from runner.channels.memory.wire import (
     Follow,
     Found,
@@ -25,6 +25,7 @@ from runner.channels.memory.wire import (
     Said,
     Told,
     Unfollow,
+    check_found,
     parse_told,
     serialize,
 )
@@ -53,9 +54,7 @@ class MemorySyncStore(SyncStore):
     def read(self, channel: str, after: Position | None, limit: int) -> Page:
         """See Store."""
         found = self._ask(Read(next(self._numbers), channel, "" if after is None else str(after), limit))
-        if not isinstance(found, Found):
-            raise ChannelsUnavailable("another answer than was asked for; are two versions mixed?")
-        return found.page(channel)
+        return check_found(found).page(channel)
 
     def wait(self, channel: str, after: Position, timeout: float) -> None:
         """See SyncStore."""
@@ -98,9 +97,7 @@ class MemorySyncStore(SyncStore):
                 raise
             rest = deadline - time.monotonic()
             if rest <= 0:
-                raise ChannelsUnavailable(
-                    f"the channels' process did not answer within {PATIENCE:.0f} seconds; try again, with the same id"
-                )
+                raise unanswered()
             time.sleep(min(rest, pause.next()))
 
     def _say(self, message: Said, deadline: float) -> None:

@@ -26,7 +26,7 @@ from runner.channels.message import (
     check_id,
     parse_position,
 )
-from runner.errors import ProtocolError
+from runner.errors import ChannelsUnavailable, ProtocolError
 
 LINE = 4 * MAX_TEXT + 65536
 """Bytes: a character is four at most, for one that JSON must escape is one byte of UTF-8 and two so."""
@@ -184,3 +184,10 @@ class Lines:
         lines = [b"".join(self._parts), *others[:-1]]
         self._parts, self._size = [others[-1]], len(others[-1])
         return lines
+
+
+def check_found(told: Published | Found) -> Found:
+    """The answer to Read, which *told* is. Raises ChannelsUnavailable: it is another one."""
+    if not isinstance(told, Found):
+        raise ChannelsUnavailable("another answer than was asked for; are two versions mixed?")
+    return told

@@ -16,7 +16,7 @@ from typing import Any
 from runner.channels.redis.address import ANSWER, Address, AsyncConnection
 from runner.channels.redis.faults import answered, judge, unknown_script
 from runner.channels.redis.scripts import Call
-from runner.errors import ChannelsUnavailable
+from runner.channels.store import ending
 
 _BATCH, _HEAVY = 128, 1 << 18
 """Calls that are sent together, and about how many bytes: they are to be sent within ANSWER seconds."""
@@ -40,7 +40,7 @@ class Link:
         Raises ChannelsUnavailable once the link is closed.
         """
         if self._closed:
-            raise _over()
+            raise ending()
         answer: Answer = asyncio.get_running_loop().create_future()
         self._waiting.append(([word.encode() for word in words], answer))
         if self._task is None:
@@ -62,7 +62,7 @@ class Link:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        _fail(self._waiting, _over())
+        _fail(self._waiting, ending())
         self._waiting.clear()
         await self._leave()
 
@@ -91,7 +91,7 @@ class Link:
             await self._leave()
             _fail(batch, error)
         finally:
-            _fail(batch, _over())  # nobody is left, unless this was cancelled
+            _fail(batch, ending())  # nobody is left, unless this was cancelled
 
     async def _send_and_read(self, batch: list[tuple[list[bytes], Answer]]) -> None:
         if self._connection is None:
@@ -125,7 +125,3 @@ def _fail(calls: Iterable[tuple[list[bytes], Answer]], error: Exception) -> None
     for _, answer in calls:
         if not answer.done():
             answer.set_exception(error)
-
-
-def _over() -> ChannelsUnavailable:
-    return ChannelsUnavailable("this process is about to end; publish and subscribe before that")
