@@ -7,7 +7,7 @@
     sqlite      what an application pays for being watched that writes beside its code at every request
     batch       JSON-RPC batches: how parallel, how fast beside a gateway in nginx's Lua, what others notice
     channels    one message to a thousand subscribers; a thousand clients who come back
-    hub         channels in memory, process to process: messages a second, how long one is on its way, what it needs
+    hub         channels in memory, process to process: messages a second, what it needs
     waiting     how long fast requests wait behind slow ones while a worker is idle
     sockets     how long WebSockets take to move to newer code
     stores      how long a message takes from one process to another, through each store of channels

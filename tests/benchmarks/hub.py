@@ -1,8 +1,7 @@
-"""Channels in memory, process to process: how many messages a second, and how long one is on its way.
+"""Channels in memory, process to process: how many messages a second. How long one is on its way: stores.py.
 
     pipelined   eight tasks of one process publish, each message is heard by so many other processes
     one by one  a thread publishes, and says the next one when the last is kept
-    latency     from before `publish_sync` to `hear` in another process, one message every few milliseconds
 
 Start at run.
 """
@@ -10,7 +9,6 @@ Start at run.
 from __future__ import annotations
 
 import asyncio
-import json
 import multiprocessing
 import os
 import statistics
@@ -29,7 +27,6 @@ from tests.support.hub import hub
 _FORK = multiprocessing.get_context("fork")
 _END = '"end"'
 _TASKS = 8
-_LATENCIES = 500
 
 
 def run(directory: Path, pace: Pace) -> str:
@@ -41,29 +38,28 @@ def run(directory: Path, pace: Pace) -> str:
         rows.append([f"pipelined, {ears} listening, {size} bytes", f"{said:,.0f}", f"{heard:,.0f}"])
     rates = [_one_by_one(pace.seconds) for _ in range(pace.rounds)]
     rows.append(["one by one, 1 listening, 100 bytes", *[f"{statistics.median(rates):,.0f}"] * 2])
-    delays = sorted(_latencies())
     table = report.table("Channels in memory", ["messages", "published/s", "heard/s"], rows)
-    half, most = delays[len(delays) // 2], delays[len(delays) * 99 // 100]
-    return f"{table}\nLatency: median {half * 1e6:,.0f} µs, 99% below {most * 1e6:,.0f} µs.\n{_cost()}\n"
+    return f"{table}\n{_cost()}\n"
 
 
 async def _listen(door: int, line: Connection) -> None:
-    """Tell when it listens; then how many messages were heard and their delays."""
-    heard: list[float] = []
+    """Tell when it listens; then how many messages were heard."""
+    heard = 0
     ended = asyncio.get_running_loop().create_future()
 
     def hear(message: Message) -> None:
+        nonlocal heard
         if message.text == _END:
             ended.set_result(None)
         else:
-            heard.append(time.monotonic() - json.loads(message.text)[0])
+            heard += 1
 
     store = MemoryStore(door, hear, lambda channel: ended.set_exception(RuntimeError("something was lost")))
     store.follow("c", (await store.read("c", None, 0)).position)
     await store.read("c", None, 0)
     line.send("listening")
     await ended
-    line.send((len(heard), heard[:_LATENCIES]))
+    line.send(heard)
     await store.close()
 
 
@@ -84,17 +80,16 @@ class _Ears:
         for line in self._lines:
             line.recv()
 
-    def close(self) -> list[tuple[int, list[float]]]:
-        """What they have heard, when the last word has been said."""
-        found = [line.recv() for line in self._lines]
+    def close(self) -> list[int]:
+        """How much they have heard, when the last word has been said."""
+        found: list[int] = [line.recv() for line in self._lines]
         for process in self._processes:
             process.join()
         return found
 
 
 def _text(size: int) -> str:
-    stamp = repr(time.monotonic())
-    return f'[{stamp},"{"x" * (size - len(stamp) - 5)}"]'
+    return f'"{"x" * (size - 2)}"'
 
 
 def _pipelined(ears: int, size: int, seconds: int) -> tuple[float, float]:
@@ -119,7 +114,7 @@ def _pipelined(ears: int, size: int, seconds: int) -> tuple[float, float]:
         listening = _Ears(house.door, ears)
         began = time.monotonic()
         said = asyncio.run(publish(house.door))
-        heard = [count for count, _ in listening.close()]
+        heard = listening.close()
         took = time.monotonic() - began
         assert heard == [said] * ears, (said, heard)
     return said / took, sum(heard) / took
@@ -133,20 +128,9 @@ def _one_by_one(seconds: int) -> float:
             said += 1
             store.publish("c", _text(100), str(said))
         store.publish("c", _END, "end")
-        assert listening.close()[0][0] == said
+        assert listening.close() == [said]
         store.close()
     return said / seconds
-
-
-def _latencies() -> list[float]:
-    with hub() as house:
-        listening, store = _Ears(house.door, 1), MemorySyncStore(house.door)
-        for number in range(_LATENCIES):
-            store.publish("c", _text(100), str(number))
-            time.sleep(0.003)
-        store.publish("c", _END, "end")
-        store.close()
-        return listening.close()[0][1]
 
 
 def _cost() -> str:
