@@ -196,9 +196,10 @@ class Birth:
             self.channel.send(messages.Unfit(reason if name else ""))
         os._exit(0)
 
-    def _has_learned(self) -> bool:
-        """A zygote that has loaded more than ours could be had."""
-        return self._preload.loaded < len(self._learned.wanted(self.settings.no_preload))
+    def _news(self) -> int:
+        """How many modules a zygote could load, if that is more than ours did."""
+        wanted = len(self._learned.wanted(self.settings.no_preload))
+        return wanted if wanted > self._preload.loaded else 0
 
     def _about(self, name: str, path: str) -> None:
         """The file of the module *name* is about to be read."""
@@ -304,7 +305,7 @@ class Birth:
             self.channel.send(
                 messages.Loaded(
                     files, result.kind, result.culprit, milliseconds, notes, self.good_until, self.late,
-                    self.recorder.count, self._placement.step, self._has_learned(),
+                    self.recorder.count, self._placement.step, self._news(),
                 )
             )
         elif result.failure is not None:

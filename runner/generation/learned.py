@@ -70,11 +70,23 @@ class Learned:
         """Beside, then renamed: a reader sees a whole file or none."""
         if not self.path:
             return
+        text = json.dumps({"names": self.names, "without": self.without})
         with contextlib.suppress(OSError):
+            # Who was paused before this was known learns it at each edit, while somebody waits; and to put a file in
+            # the place of another one takes a disk that is told what is free (mount -o discard) some milliseconds.
+            if self._stands(text):
+                return
             descriptor, beside = tempfile.mkstemp(dir=os.path.dirname(self.path), prefix=".")
             with open(descriptor, "w", encoding="utf-8") as file:
-                json.dump({"names": self.names, "without": self.without}, file)
+                file.write(text)
             os.replace(beside, self.path)
+
+    def _stands(self, text: str) -> bool:
+        try:
+            with open(self.path, encoding="utf-8") as file:
+                return file.read() == text
+        except (FileNotFoundError, ValueError):
+            return False
 
 
 def _texts(value: object) -> list[str]:

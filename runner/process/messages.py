@@ -123,8 +123,8 @@ class Loaded(NamedTuple):
     *good_until*: this code is known to be no older than the disk at that moment (CLOCK_MONOTONIC, which is the same in
     all processes), so requests that began before may have it. *late*: the paths that changed while it was imported, if
     it is not fresh but stale from birth: of use to those who have waited since before. *modules*: how many were
-    imported, by this process or before it was paused; *step*: see Resume. *learned*: what could be loaded before the
-    next start, and was not before this one.
+    imported, by this process or before it was paused; *step*: see Resume. *learned*: how many modules could be
+    loaded before the next start, if it is more than were before this one; else 0.
     """
 
     files: int
@@ -136,7 +136,7 @@ class Loaded(NamedTuple):
     late: list[str]
     modules: int = 0
     step: float = 0.0
-    learned: bool = False
+    learned: int = 0
 
 
 class Broken(NamedTuple):

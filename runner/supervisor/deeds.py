@@ -41,6 +41,7 @@ class Deeds:
         self.settings = settings
         self.death = ""
         self.pace = NO_PACE
+        self._prepared = 0
         self._crew = crew
         self._roster = roster
         self._chronicle = chronicle
@@ -102,7 +103,9 @@ class Deeds:
         """A generation is imported: what that teaches about the next one."""
         # Steps that suit an import of everything are too wide for one with most of it loaded before.
         self.pace = self.pace._replace(step=0.0 if message.learned else message.step, preload=True)
-        if message.learned:
+        # Who goes on from a checkpoint that is older than what was learned says so at each edit anew.
+        if message.learned > self._prepared:
+            self._prepared = message.learned
             self._crew.prepare(self.settings, self._inbox.hear)
 
     def start_plainly(self, station: Station) -> None:
@@ -112,6 +115,7 @@ class Deeds:
         # of the new one's channel.
         self._crew.withdraw(station)
         self._crew.standby.clear()
+        self._prepared = 0
         self.pace = self.pace._replace(preload=False)
         self._start_again(station)
 

@@ -39,6 +39,15 @@ def test_what_is_known_already_is_not_written(tmp_path: Path) -> None:
     assert os.stat(learned.path).st_ino == before
 
 
+def test_what_somebody_else_has_written_is_not_written_again(tmp_path: Path) -> None:
+    """One that was paused before it was known finds out the same, at each edit."""
+    older, newer = Learned.of(settings(tmp_path)), Learned.of(settings(tmp_path))
+    newer.learn(["flask"])
+    before = os.stat(newer.path).st_ino
+    older.learn(["flask"])
+    assert (os.stat(newer.path).st_ino, older.names) == (before, ["flask"])
+
+
 @pytest.mark.parametrize(("without", "refused", "wanted"), [
     ([], [], ["a", "b", "c"]), (["b"], [], ["a"]), ([], ["c"], ["a", "b"]), (["c"], ["a"], []),
     (["x"], ["y"], ["a", "b", "c"]),

@@ -55,6 +55,10 @@ class Stand:
         """See Crew."""
         self._try("look out", number)
 
+    def prepare(self, *_: object) -> None:
+        """See Crew."""
+        self._try("prepare")
+
     def order(self, _: object, order: object) -> None:
         """See Crew."""
         self.done.append(order)
@@ -152,6 +156,25 @@ def test_who_is_started_elsewhere_is_withdrawn_before_others_are_given_up() -> N
     stand.deeds.start_plainly(station)
     assert stand.done == [("withdraw", 1), "clear", again]
     assert not stand.deeds.pace.preload
+
+
+def test_what_was_learned_is_loaded_once() -> None:
+    """Whoever goes on from a checkpoint that is older than the zygote says each time that there was something new."""
+    stand = Stand()
+    for learned in (0, 5, 5, 5, 6):
+        stand.deeds.note_loaded(messages.Loaded(1, "WSGI", "", 1.0, [], 0.0, [], learned=learned))
+    assert stand.done == [("prepare",)] * 2
+
+
+def test_after_a_plain_start_it_is_loaded_again() -> None:
+    """All zygotes were given up for it."""
+    stand = Stand()
+    loaded = messages.Loaded(1, "WSGI", "", 1.0, [], 0.0, [], learned=5)
+    stand.deeds.note_loaded(loaded)
+    stand.deeds.start_plainly(cast("Any", SimpleNamespace(number=1, voids=0)))
+    stand.done.clear()
+    stand.deeds.note_loaded(loaded)
+    assert stand.done == [("prepare",)]
 
 
 @pytest.mark.parametrize(("modules", "given_up"), [(7, [("after", 7)]), (0, [("after", 0)]), (-1, [])])
