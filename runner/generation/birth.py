@@ -56,6 +56,7 @@ class Birth:
 
     copies  processes that were left behind in this import; they are our children
     late    paths that changed while they were imported, if this generation is good all the same
+    first   a request that waits may be answered before the first fork
     """
 
     def __init__(self, begin: Begin, channel: Channel) -> None:
@@ -77,7 +78,7 @@ class Birth:
         self._placement = Placement(most, frozenset(begin.hot), begin.step or FIRST_STEP)
         self._bond = -1
         self._hushes: list[int] = []
-        self._resumed = False
+        self._resumed = self.first = False
         self._learned = Learned("")
         self._preload = Preload([], "", (), self._unfit)
         self._name()
@@ -101,9 +102,13 @@ class Birth:
             gc.collect()  # else it is little that came since, and somebody is waiting
         gc.freeze()
         interpreter.die_with_parent(False)
+        self._report()
+
+    def survive(self) -> None:
+        """The supervisor's end is heard from now on, and no reason to end at once."""
         if self._bond >= 0:
             os.close(self._bond)
-        self._report()
+            self._bond = -1
 
     def idle_work(self) -> Iterator[None]:
         """What has time, in small steps."""
@@ -262,7 +267,7 @@ class Birth:
             slot=messages.FORKING, number=order.number, voids=order.voids, journal=noted
         )
         self._hushes = [told.hush] if told.hush >= 0 else []
-        self._resumed = True
+        self._resumed, self.first = True, order.first
         self._placement.hot = frozenset(order.hot)
         self._placement.step = order.step or self._placement.step
         self._placement.even.clear()

@@ -6,6 +6,10 @@
     children     of the application's own: only the process that has them hears of their end. No reason against a
                  worker, which takes over nothing, but against a copy that is to go on in its parent's place
 
+Who has answered a request meanwhile (worker/first.py) is looked at more closely: whatever it has open since, a
+database's connection, a file, would be one for all; and what is written into a file that is open waits in each copy's
+buffer, to be written by each of them.
+
 Law: looks, and changes nothing. Native threads that libraries keep for themselves (OpenBLAS) see to their own forks.
 Start at culprit.
 """
@@ -13,32 +17,52 @@ Start at culprit.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
 import sys
 import threading
+from collections.abc import Set as AbstractSet
 
 _EPOLL = "anon_inode:[eventpoll]"
 
-Streams = frozenset[tuple[int, str]]
-"""Sockets and event polls that are open, by descriptor."""
+Opened = frozenset[tuple[int, str]]
+"""What is open, by descriptor."""
 
 
-def culprit(before: Streams) -> str:
-    """Why this process cannot be forked; "" if it can. *before*: what was open before the import."""
-    return _thread_left() or _connection_left(before)
+def culprit(before: Opened) -> str:
+    """Why this process cannot be forked; "" if it can. *before*: the streams before the import."""
+    return _thread_left("the import") or _connection_left(before)
 
 
-def streams() -> Streams:
-    """The sockets and event polls that are open now; none where there is no /proc."""
+def culprit_since(before: Opened, copies: AbstractSet[int]) -> str:
+    """The same of one that has answered a request. *before*: all that was open before that; *copies*: children that are
+    ours, and not the application's."""
+    if children() - copies:
+        return "the answer left a child process running"
+    if since := sorted(opened() - before):
+        return f"the answer left {since[0][1]} open"
+    return _thread_left("the answer")
+
+
+def opened() -> Opened:
+    """All that is open now; nothing where there is no /proc."""
     found = set()
     with contextlib.suppress(OSError):
         for name in os.listdir("/proc/self/fd"):
-            with contextlib.suppress(OSError):
-                kind = os.readlink(f"/proc/self/fd/{name}")
-                if kind == _EPOLL or kind.startswith("socket:"):
-                    found.add((int(name), kind))
+            with contextlib.suppress(OSError):  # the directory itself was among them
+                found.add((int(name), os.readlink(f"/proc/self/fd/{name}")))
     return frozenset(found)
+
+
+def streams() -> Opened:
+    """The sockets and event polls that are open now."""
+    return frozenset(each for each in opened() if each[1] == _EPOLL or each[1].startswith("socket:"))
+
+
+def files_written(of: Opened) -> list[str]:
+    """The files among these that are open for writing, but for standard streams and devices."""
+    return [path for number, path in sorted(of) if number > 2 and _is_file(path) and _is_writable(number)]
 
 
 def children() -> frozenset[int]:
@@ -50,17 +74,28 @@ def children() -> frozenset[int]:
         return frozenset()
 
 
-def _thread_left() -> str:
+def _is_file(path: str) -> bool:
+    return path.startswith("/") and not path.startswith(("/memfd:", "/dev/", "/proc/"))
+
+
+def _is_writable(descriptor: int) -> bool:
+    try:
+        return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+    except OSError:
+        return False
+
+
+def _thread_left(what: str) -> str:
     if len(sys._current_frames()) <= 1:
         return ""
     for thread in threading.enumerate():
         if thread is not threading.main_thread():
             code = getattr(getattr(thread, "_target", None), "__module__", None) or type(thread).__module__
-            return f"the import left thread {thread.name!r} of {code} running"
-    return "the import left a thread running"
+            return f"{what} left thread {thread.name!r} of {code} running"
+    return f"{what} left a thread running"
 
 
-def _connection_left(before: Streams) -> str:
+def _connection_left(before: Opened) -> str:
     """Sockets without a connection (a datagram each, as to a log or a statistics daemon) may be shared."""
     for descriptor, kind in sorted(streams() - before):
         if kind == _EPOLL:

@@ -41,7 +41,7 @@ class Attempt:
 
     before_load: Callable[[], None] = lambda: None
     process: int = field(default_factory=os.getpid)
-    before: fork_safety.Streams = field(default_factory=fork_safety.streams)
+    before: fork_safety.Opened = field(default_factory=fork_safety.streams)
     _began: float = field(default_factory=time.perf_counter)
 
     def resume(self) -> None:

@@ -14,6 +14,7 @@ import contextlib
 import errno
 import gc
 import os
+import select
 import selectors
 import signal
 import socket
@@ -23,7 +24,7 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from runner.freshness.check import Check, OwnCheck, SharedCheck, Unchecked
-from runner.generation import lookout
+from runner.generation import fork_safety, lookout
 from runner.generation.birth import PATHS, Birth
 from runner.generation.drainer import Drainer
 from runner.generation.importing import check
@@ -33,7 +34,7 @@ from runner.process.messages import Begin
 from runner.process.private import Private, open_private
 from runner.process.scoreboard import Scoreboard
 from runner.settings import Settings
-from runner.worker import loop as worker
+from runner.worker import event_loop, turning
 from runner.worker.fronts import Place
 from runner.worker.task import Task
 
@@ -86,6 +87,8 @@ class _Generation:
         """Serve the supervisor, the workers and the change queue until told to leave."""
         if self._begin.slot >= 0:
             self._become_worker()
+        answered = self._answer_first()
+        self._birth.survive()
         if "runner.batch" in sys.modules:
             self._private = open_private()
             if self._private is None:
@@ -100,7 +103,7 @@ class _Generation:
         # One that only waits for the fix has no workers that would ask.
         alone = self._birth.result.failure is not None and self._settings.on_broken == "keep"
         self._drainer.open(eager=self._birth.watched and (self._settings.reload == "eager" or alone))
-        if self._birth.late:
+        if self._birth.late or answered:
             # Before the first fork: a worker of this generation must never find the word FRESH.
             self._drainer.drain()
         while not self._retiring or self._workers:
@@ -195,7 +198,35 @@ class _Generation:
         channel = self._channel = Channel(socket.socket(fileno=descriptor))
         word = self._drainer.word
         check: Check = SharedCheck(self._watch, word, drainer, self._tell_stale) if self._birth.watched else Unchecked()
-        self._work(slot, channel, check)
+        turning.run(self._task(slot, channel, check))
+
+    def _answer_first(self) -> bool:
+        """Answer one request before the first fork, if one waits and nothing speaks against it; whether that was so."""
+        birth = self._birth
+        kinds = {mount.target.kind for mount in birth.result.mounts}
+        if not birth.first or birth.late or birth.result.failure or kinds != {"WSGI"} or self._settings.threads > 1:
+            return False
+        waiting = select.poll()
+        for place in self._begin.listeners:
+            waiting.register(place[0], select.POLLIN)
+        if not waiting.poll(0) or fork_safety.files_written(fork_safety.opened()):
+            return False
+        # What it finds to be stale it need not tell: either the drainer will, or nothing of this generation stays.
+        task = self._task(0, self._channel, OwnCheck(self._watch, lambda paths: None))
+        # The first loop of a process leaves something open, for all that follow: before we look.
+        loop = event_loop.factory()
+        before = fork_safety.opened()
+        well = turning.answer_first(task, loop, self._spend)
+        reason = fork_safety.culprit_since(before, birth.copies) if well else "it could not be answered"
+        if reason:
+            self._spend(reason)
+            turning.end(well=well)
+        return True
+
+    def _spend(self, reason: str) -> None:
+        """No generation any more; whoever goes on from where we were paused may read the change queue now."""
+        self._watch.leave()
+        self._channel.send(messages.Spent(reason))
 
     def _become_worker(self) -> NoReturn:
         """This process is itself the worker of its slot, because the application cannot be forked."""
@@ -204,10 +235,10 @@ class _Generation:
         if self._birth.late:
             self._tell_stale(tuple(self._birth.late))
         check: Check = OwnCheck(self._watch, self._tell_stale) if self._birth.watched else Unchecked()
-        self._work(self._begin.slot, self._channel, check)
+        turning.run(self._task(self._begin.slot, self._channel, check))
 
-    def _work(self, slot: int, channel: Channel, check: Check) -> NoReturn:
-        task = Task(
+    def _task(self, slot: int, channel: Channel, check: Check) -> Task:
+        return Task(
             slot=slot,
             generation=self._begin.number,
             settings=self._settings,
@@ -220,7 +251,6 @@ class _Generation:
             good_until=self._birth.good_until,
             private=self._private,
         )
-        worker.run(task)
 
     def _wake(self, receiver: socket.socket) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -20,7 +20,6 @@ DUMP_SIGNAL = signal.SIGXCPU
 """supervisor -> worker, where no message would be read: write the stacks of all threads to standard error. Needs no
 interpreter lock."""
 
-
 PACE = 200
 """WebSockets that are told to come back (1012) in a second, by all workers together."""
 
@@ -83,7 +82,8 @@ class Resume(NamedTuple):
     """supervisor -> checkpoint: go on, as generation *number*; its channel and its journal come along.
 
     *voids* and *preload* as of Begin (the latter means nothing here). *hot*: the files edited last, before which the
-    next checkpoints are worth most; *step*: seconds of import between the others, 0.0 if that is not known.
+    next checkpoints are worth most; *step*: seconds of import between the others, 0.0 if that is not known. *first*: a
+    request that waits may be answered before the first fork (worker/first.py).
     """
 
     number: int
@@ -91,6 +91,7 @@ class Resume(NamedTuple):
     hot: Sequence[str]
     step: float
     preload: bool = True
+    first: bool = False
 
 
 class Fork(NamedTuple):
@@ -204,6 +205,12 @@ class Unborn(NamedTuple):
     paths: list[str]
 
 
+class Spent(NamedTuple):
+    """generation -> supervisor: I answered a request, and cannot be forked since. I am now a worker that leaves."""
+
+    reason: str
+
+
 class Note(NamedTuple):
     """generation or worker -> supervisor: since Loaded, something turned out not to be exact here."""
 
@@ -237,7 +244,7 @@ class Reaped(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """worker -> supervisor: accepting."""
+    """worker, or generation that answers first -> supervisor: accepting."""
 
     pid: int
 
@@ -316,7 +323,7 @@ class Arrived(NamedTuple):
 
 Message = (
     Begin | Resume | Fork | Keep | Retire | Reopen
-    | Loaded | Broken | Importing | Paused | Resumed | Passed | Unfit | Unborn | Note | Stale | Forked | Reaped
+    | Loaded | Broken | Importing | Paused | Resumed | Passed | Unfit | Unborn | Spent | Note | Stale | Forked | Reaped
     | Ready | Retiring | Streaming | Cut | Parcel | Taken | Heirs | Arrived | Account | Accounted
 )
 MESSAGES: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Message)}

@@ -25,11 +25,12 @@ class Checkpoint(NamedTuple):
 
 
 class Pace(NamedTuple):
-    """What is known of where the next checkpoints are worth most; see messages.Resume."""
+    """What is known of where the next checkpoints are worth most, and of what may be done then; see messages.Resume."""
 
     hot: Sequence[str] = ()
     step: float = 0.0
     preload: bool = True
+    first: bool = True
 
 
 NO_PACE = Pace()

@@ -101,6 +101,13 @@ class Chronicle:
         self._ledger.kills += 1
         self._log.warning(f"worker {slot} (process {pid}) is killed: {reason}")
 
+    def spent(self, number: int, reason: str) -> None:
+        """A generation has answered before it was forked, which it cannot be any more."""
+        self._log.info(
+            f"generation {number} answered a request and cannot be forked now ({reason}): another one is made, and "
+            "from now on each is forked before it answers"
+        )
+
     def unstarted(self, what: str, error: OSError) -> None:
         """There was no process to be had."""
         self._log.error(f"cannot start {what}: {error.strerror}; trying again")

@@ -163,6 +163,14 @@ class Crew:
             lookout.collect()
             os.close(lookout.journal)
 
+    def turn(self, station: Station, key: int, slot: int, hear: HearWorker, gone: Callable[[Hand], None]) -> None:
+        """A generation's process is a worker from now on, known as *key*, and no generation any more."""
+        del self.stations[station.number]
+        hand = self.hands[key] = Hand(key, slot, station.channel, station.pid, station)
+        self._switchboard.hand_on(
+            station.channel, lambda message, rights: hear(hand, message, rights), lambda: gone(hand)
+        )
+
     def keep_journal(self, station: Station) -> None:
         """Its successor will read what it noted."""
         if self.journal >= 0:
@@ -251,8 +259,8 @@ class Crew:
             journal = anonymous_file("runner-journal")
         places: list[list[Any]] = [[each.sock.fileno(), each.front, each.text, each.peers] for each in self._listeners]
         begin = messages.Begin(
-            settings.to_json(), number, slot, places, self._scoreboard.descriptor, journal, death, voids, since, *pace,
-            lifeline=self._lifeline.descriptor, door=self.porter.door(settings),
+            settings.to_json(), number, slot, places, self._scoreboard.descriptor, journal, death, voids, since,
+            pace.hot, pace.step, pace.preload, lifeline=self._lifeline.descriptor, door=self.porter.door(settings),
         )  # fmt: skip
         try:
             popen, sock = launch.start()

@@ -69,6 +69,17 @@ class Deeds:
             case orders.LookOut(number) if self.settings.reload != "off":
                 self._crew.look_out(number, self.settings, self._inbox.hear)
 
+    def take_settings(self, settings: Settings) -> None:
+        """They were read again."""
+        if settings != self.settings:
+            self._crew.standby.clear()
+            self._crew.standby.book.most = settings.checkpoints
+        if settings.workers != self.settings.workers:
+            self._roster.wanted = settings.workers
+        self.settings = settings
+        self._roster.grace, self._roster.hold = settings.graceful_timeout, settings.hold_timeout
+        self._roster.keep = settings.on_broken == "keep"
+
     def kill(self, hand: Hand, reason: str) -> None:
         """End a worker that would not end by itself."""
         self._chronicle.killed(hand.slot, hand.pid, reason)
@@ -107,6 +118,15 @@ class Deeds:
         if message.learned > self._prepared:
             self._prepared = message.learned
             self._crew.prepare(self.settings, self._inbox.hear)
+
+    def note_spent(self, station: Station, reason: str) -> None:
+        """It has answered before it was forked, and cannot be forked now: others shall not try that again."""
+        self.pace = self.pace._replace(first=False)
+        self._chronicle.spent(station.number, reason)
+        key, unborn = self._roster.note_spent(station.number, time.monotonic())
+        self._crew.turn(station, key, self._roster.workers[key].slot, self._inbox.hear_worker, self._inbox.lost)
+        for each in unborn:
+            self._crew.finish(self._crew.hands[each].channel)
 
     def start_plainly(self, station: Station) -> None:
         """What was loaded before the application does not suit it."""

@@ -218,6 +218,12 @@ class Supervisor:
                 self._chronicle.note(text)
             case messages.Stale(paths, modules):
                 self._hear_stale(station.number, paths, modules)
+            case messages.Parcel():
+                self._courier.hear(Hand(0, 0, station.channel), message, descriptors)
+            case messages.Ready():
+                self._note_ready(station.number)
+            case messages.Spent(reason):
+                self._deeds.note_spent(station, reason)
             case messages.Forked(key, pid, error):
                 self._hear_forked(key, pid, error)
             case messages.Reaped(pid, status):
@@ -253,6 +259,13 @@ class Supervisor:
         self._note_settings(paths)
         self._roster.note_stale(number)
 
+    def _note_ready(self, number: int) -> None:
+        """This generation answers."""
+        generation = self._roster.generations.get(number)
+        if generation is None or not generation.subject:
+            due = self._roster.due or self._roster.loading() is not None
+            self._chronicle.ready(number, broken=bool(generation and generation.broken), due=due)
+
     def _hear_forked(self, key: int, pid: int, error: str) -> None:
         self._obituary.named(key, pid)
         if key in self._crew.hands:
@@ -269,12 +282,8 @@ class Supervisor:
                 self._clerk.accounts.hear(hand, message)
             case messages.Ready(pid):
                 hand.pid = pid
-                number = self._roster.workers[hand.key].generation
                 self._roster.note_ready(hand.key)
-                generation = self._roster.generations.get(number)
-                if generation is None or not generation.subject:
-                    due = self._roster.due or self._roster.loading() is not None
-                    self._chronicle.ready(number, broken=bool(generation and generation.broken), due=due)
+                self._note_ready(self._roster.workers[hand.key].generation)
             case messages.Stale(paths, _):
                 self._hear_stale(self._roster.workers[hand.key].generation, paths)
             case messages.Retiring(reason):
@@ -346,13 +355,6 @@ class Supervisor:
             self._reread_settings()
 
     def _reread_settings(self) -> None:
-        settings = self._file.read()
-        if settings != self._settings:
-            self._crew.standby.clear()
-            self._crew.standby.book.most = settings.checkpoints
-        if settings.workers != self._settings.workers:
-            self._roster.wanted = settings.workers
-        self._settings = self._deeds.settings = settings
-        self._roster.grace, self._roster.hold = settings.graceful_timeout, settings.hold_timeout
-        self._roster.keep = settings.on_broken == "keep"
-        self._courier.set_patience(settings.hold_timeout)
+        self._settings = self._file.read()
+        self._deeds.take_settings(self._settings)
+        self._courier.set_patience(self._settings.hold_timeout)

@@ -116,6 +116,19 @@ class Roster(Book):
             self.due = True
             self.starts.fail(now, free=1)
 
+    def note_spent(self, number: int, now: float) -> tuple[int, list[int]]:
+        """Its process is a worker that leaves, and no generation any more: the worker's key, and the keys of those that
+        it was to fork and will not."""
+        unborn = [w.key for w in self.workers.values() if w.generation == number and not w.ready]
+        for key in unborn:
+            leaving.leave(self.workers[key], now, self.grace)
+        key = self.enlist(0, number, now)
+        leaving.leave(self.workers[key], now, self.grace)
+        serves = self.generations[number].phase in SERVING
+        self.step(number, Fact.GONE)
+        self.due = self.due or serves
+        return key, unborn
+
     def note_unstarted(self, number: int, now: float) -> None:
         """There was no process to be had for this generation."""
         if self.step(number, Fact.GONE).subject:

@@ -34,6 +34,10 @@ class Switchboard:
         self._hear[channel], self._gone[channel] = hear, gone
         self._selector.register(channel, selectors.EVENT_READ, lambda: self._look(channel))
 
+    def hand_on(self, channel: Channel, hear: Hear, gone: Callable[[], object]) -> None:
+        """The same for one that somebody else was told about until now."""
+        self._hear[channel], self._gone[channel] = hear, gone
+
     def send(self, channel: Channel, order: Message) -> None:
         """Now or as soon as there is room; never, if its process is gone by then."""
         waiting = self._unsent.get(channel)

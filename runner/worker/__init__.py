@@ -2,6 +2,8 @@
 
     task         what it is given
     loop         accept, read, fresh?, call, answer; orders are obeyed between calls
+    turning      that loop, turned for life or for one answer
+    first        the worker that a process is before others are forked from it
     hosting      the applications, each behind the host that fits it
     dispatching  where the parts of a request (runner.batch) are called: here or elsewhere
     elsewhere    one of them, given to whichever sibling is free

@@ -69,6 +69,11 @@ class Acceptor:
             for sock, _, _ in self._listeners:
                 self._loop.remove_reader(sock)
 
+    def close(self) -> None:
+        """After `pause`: nothing will be accepted any more."""
+        for sock, _, _ in self._listeners:
+            sock.close()
+
     def adopt(self, sock: socket.socket, place: int) -> Connection:
         """A connection that another process has accepted at the listener of number *place*."""
         connection = Connection(sock, self._loop, self.connections, place)

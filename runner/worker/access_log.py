@@ -50,6 +50,12 @@ class AccessLog:
         if before > 2:
             os.close(before)
 
+    def close(self) -> None:
+        """Nothing more will be written."""
+        if self._descriptor > 2:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
     def write(self, request: Request, status: int, sent: int, slot: int) -> None:
         """Write the line of *request*: *status* and body bytes *sent*, answered by the worker of *slot*."""
         took = time.monotonic() - request.began

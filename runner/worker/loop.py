@@ -9,31 +9,25 @@ Laws: orders are obeyed between calls; a worker that is stale accepts nothing mo
 ready: it may be told to go on, and gives away what comes on its connections. One that was stale from the start accepts
 all the same, to give away what it reads: what waits then has a time at which it began, and saves that are faster than
 imports starve nobody. So does one whose successor takes longer than --hold-timeout: who waits in the queue must be
-told. It ends with the supervisor, whose end is its channel's.
-Start at run.
+told. It ends with the supervisor, whose end is its channel's. How its loop is turned: turning.py.
+Start at Worker.live.
 """
 
 from __future__ import annotations
 
 import asyncio
-import atexit
-import contextlib
 import os
 import signal
-import sys
+from collections.abc import Iterator
 from functools import partial
 from itertools import chain
-from typing import NoReturn
 
 from runner.front.connection import Connection
-from runner.host.error_page import Failure
 from runner.host.threads import Threads
 from runner.log import Log
 from runner.process import launch, messages
 from runner.process.scoreboard import Counter, Moment
-from runner.process.titles import set_title
-from runner.request import Movable, Request, Served
-from runner.worker import event_loop
+from runner.request import Exchange, Movable, Request, Served
 from runner.worker.acceptor import Acceptor
 from runner.worker.access_log import AccessLog
 from runner.worker.farewell import Farewell
@@ -65,32 +59,12 @@ ORPHAN_GRACE = 1.0
 """Seconds for the present requests once the supervisor is gone."""
 
 
-def run(task: Task) -> NoReturn:
-    """Be a worker until told to leave, then end the process as a normal end of Python would."""
-    status = 0
-    try:
-        with asyncio.Runner(loop_factory=event_loop.factory) as runner:
-            runner.run(_Worker(task).live())
-    except BaseException as error:
-        Log(f"worker {task.slot}", task.settings.log_level, task.settings.log_format).error(
-            Failure.of(error).log_text("the worker")
-        )
-        status = 1
-    finally:
-        atexit._run_exitfuncs()
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError, AttributeError):
-                stream.flush()
-    os._exit(status)
-
-
-class _Worker:
+class Worker:
     """The running worker; it is the Service that its fronts know."""
 
     def __init__(self, task: Task) -> None:
         settings = self._settings = task.settings
         self.log = Log(f"worker {task.slot}", settings.log_level, settings.log_format)
-        set_title(f"worker {task.slot} generation {task.generation}", settings.target)
         self.draining = self.closing = False
         self.marks = [("X-Runner-Generation", str(task.generation))] if settings.debug else []
         self._task = task
@@ -131,9 +105,7 @@ class _Worker:
         self._hosting = Hosting(task, self.log, ears, self)
         private = task.private
         self._inner = Inner(private, self, self._settings, self._hosting) if private is not None else None
-        self._signals = Signals(self._loop, self._hear_signal)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, launch.GROUP)
-        self._loop.add_reader(task.channel, self._obey)
+        self._attend()
         # Who is told to leave while an application starts, and takes its time, need not wait for it.
         opening = asyncio.ensure_future(self._hosting.open())
         await asyncio.wait((opening, self._end), return_when=asyncio.FIRST_COMPLETED)
@@ -154,10 +126,19 @@ class _Worker:
         self._collecting = self._check.stale()
         self._standing.begin(self._task.generation)
         self._acceptor.listen()
-        self._task.channel.send(messages.Ready(os.getpid()))
+        self._announce()
         if self._hosting.failed:
             # What it lacks may be there soon, a database that is being started, and nobody saves a file for that.
             self._loop.call_later(AGAIN, self._retire, "its application could not start; the next one tries again")
+
+    def _attend(self) -> None:
+        """From now on hear what the supervisor says, and signals."""
+        self._signals = Signals(self._loop, self._hear_signal)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, launch.GROUP)
+        self._loop.add_reader(self._task.channel, self._obey)
+
+    def _announce(self) -> None:
+        self._task.channel.send(messages.Ready(os.getpid()))
 
     def _watch_threads(self, threads: Threads) -> None:
         task, settings = self._task, self._settings
@@ -167,12 +148,13 @@ class _Worker:
     def _train(self) -> Watchdog:
         task, settings = self._task, self._settings
         siblings = Siblings(task.scoreboard, settings.workers, task.generation, self._pid)
-        relief = Relief(self._connections, siblings, self.part, self._inbox.returns)
+        self._relief = Relief(self._connections, siblings, self.part, self._inbox.returns)
+        return Watchdog(self._relieve, SlowLog(settings.slow, self.log), self.log)
+
+    def _relieve(self, exchange: Exchange) -> Iterator[None]:
+        """In the watchdog's thread: what can be done while this call does not come back, in steps."""
         # Once the whole service stops nobody takes anything more.
-        return Watchdog(
-            lambda exchange: chain(self._inbox.answers(), () if self.closing else relief.steps(exchange)),
-            SlowLog(settings.slow, self.log), self.log,
-        )  # fmt: skip
+        return chain(self._inbox.answers(), () if self.closing else self._relief.steps(exchange))
 
     def _hear_signal(self, number: signal.Signals) -> None:
         if number == signal.SIGUSR1:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 # Bound by name, now: an application that patches these modules (gevent) would turn this thread into a coroutine.
 import os
+import sys
 from _thread import allocate_lock, start_new_thread
 from collections.abc import Callable
 from signal import SIG_BLOCK, pthread_sigmask, valid_signals
@@ -35,6 +36,7 @@ class Onlooker:
         self._watch = watch
         self._log = log
         self._living = False
+        self._thread = 0
         self._gate = allocate_lock()  # held, except for the moment between being woken and having got up
         self._gate.acquire()
         os.register_at_fork(after_in_child=self._forked)
@@ -48,7 +50,7 @@ class Onlooker:
         if not self._living and not self.closed:
             self._living = True
             try:
-                start_new_thread(self._run, ())
+                self._thread = start_new_thread(self._run, ())
             except RuntimeError:
                 remedy = "raise the limit of processes (ulimit -u)"
                 self._log.once_a_minute(self._name, f"there is no thread for the {self._name}; {remedy}")
@@ -59,6 +61,11 @@ class Onlooker:
         """The thread ends."""
         self.closed = True
         self.wake()
+
+    @property
+    def living(self) -> bool:
+        """The thread is there, or not wholly gone."""
+        return self._thread in sys._current_frames()
 
     def _forked(self) -> None:
         # The child has one thread, this one is not it, and nobody is to be woken.

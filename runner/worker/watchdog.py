@@ -84,6 +84,11 @@ class Watchdog:
         """No call will come any more."""
         self._onlooker.close()
 
+    @property
+    def living(self) -> bool:
+        """Its thread has not ended yet."""
+        return self._onlooker.living
+
     def _forked(self) -> None:
         # The lock may have been held by the thread, which is not there in the child.
         self._lock = allocate_lock()

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +47,46 @@ def test_a_thread_is_named() -> None:
     """With the module whose function it runs."""
     start = "threading.Thread(target=threading.Event().wait, name='poller', daemon=True).start()"
     assert culprit(start).startswith("the import left thread 'poller' of ")
+
+
+SINCE = """
+import subprocess, sys, threading
+from runner.generation import fork_safety
+early = subprocess.Popen(["sleep", "60"])
+before = fork_safety.opened()
+{left}
+print(fork_safety.culprit_since(before, {{early.pid}}))
+early.kill()
+"""
+
+
+@pytest.mark.parametrize(("left", "reason"), [
+    ("", ""),
+    ("open(sys.executable).close()", ""),
+    ("kept = open('/dev/null')", "the answer left /dev/null open"),
+    ("late = subprocess.Popen(['sleep', '1'])", "the answer left a child process running"),
+    ("threading.Thread(target=threading.Event().wait, name='poller', daemon=True).start()",
+     "the answer left thread 'poller' of threading running"),
+])  # fmt: skip
+def test_who_has_answered_is_looked_at_more_closely(left: str, reason: str) -> None:
+    """Whatever it has open since would be one for all."""
+    done = subprocess.run([sys.executable, "-c", SINCE.format(left=left)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == reason
+
+
+@pytest.mark.parametrize(("mode", "written"), [("r", False), ("w", True), ("a", True), ("r+", True)])
+def test_files_that_are_written(tmp_path: Path, mode: str, written: bool) -> None:
+    """Not those that are read; and no device is one."""
+    path = tmp_path / "file"
+    path.touch()
+    with open(path, mode) as file, open("/dev/null", "w") as device:
+        opened = frozenset({(file.fileno(), str(path)), (device.fileno(), "/dev/null")})
+        assert fork_safety.files_written(opened) == [str(path)] * written
+
+
+def test_what_is_closed_meanwhile_is_written_by_nobody() -> None:
+    """It was there when somebody looked."""
+    assert fork_safety.files_written(frozenset({(999_999, "/srv/log")})) == []
 
 
 def test_children_are_known_until_they_are_collected() -> None:

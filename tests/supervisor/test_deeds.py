@@ -1,5 +1,6 @@
 """The roster's orders, carried out on processes that are stood for."""
 
+import dataclasses
 import signal
 from types import SimpleNamespace
 from typing import Any, cast
@@ -66,6 +67,18 @@ class Stand:
     def withdraw(self, station: Any) -> None:
         """See Crew."""
         self.done.append(("withdraw", station.number))
+
+    def turn(self, station: Any, key: int, slot: int, *_: object) -> None:
+        """See Crew."""
+        self.done.append(("turn", station.number, key, slot))
+
+    def finish(self, channel: object) -> None:
+        """See Crew."""
+        self.done.append(("finish", channel))
+
+    def spent(self, number: int, reason: str) -> None:
+        """See Chronicle."""
+        self.done.append((number, reason))
 
     def killed(self, slot: int, pid: int, reason: str) -> None:
         """See Chronicle."""
@@ -156,6 +169,32 @@ def test_who_is_started_elsewhere_is_withdrawn_before_others_are_given_up() -> N
     stand.deeds.start_plainly(station)
     assert stand.done == [("withdraw", 1), "clear", again]
     assert not stand.deeds.pace.preload
+
+
+def test_who_is_spent_becomes_a_worker_that_leaves() -> None:
+    """What it was to fork comes to nothing, and is not waited for; none shall answer first from now on."""
+    stand = Stand()
+    before = stand.deeds.pace
+    stand.roster.note_loaded(1, solo=False)
+    key = stand.roster.note_forking(1, 0, 0.0)
+    stand.hands[key].channel = "its channel"
+    stand.deeds.note_spent(cast("Any", SimpleNamespace(number=1, voids=0)), "too long")
+    assert stand.done == [(1, "too long"), ("turn", 1, key + 1, 0), ("finish", "its channel")]
+    assert stand.deeds.pace == before._replace(first=False) != before
+    assert all(worker.leaving for worker in stand.roster.workers.values())
+
+
+def test_settings_that_are_read_again_concern_who_comes_next() -> None:
+    """The number of workers only if it was changed there: signals change it, too."""
+    stand = Stand()
+    stand.standby.book = SimpleNamespace(most=6)
+    stand.roster.note_scale(1)
+    grace = dataclasses.replace(stand.settings, graceful_timeout=3.0, checkpoints=1, on_broken="keep")
+    stand.deeds.take_settings(grace)
+    assert (stand.done, stand.standby.book.most) == (["clear"], 1)
+    assert (stand.roster.wanted, stand.roster.grace, stand.roster.keep) == (3, 3.0, True)
+    stand.deeds.take_settings(dataclasses.replace(grace, workers=5))
+    assert (stand.roster.wanted, stand.deeds.settings.workers) == (5, 5)
 
 
 def test_what_was_learned_is_loaded_once() -> None:

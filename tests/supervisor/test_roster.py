@@ -868,3 +868,36 @@ def test_nothing_is_started_once_the_end_has_begun(keep: bool) -> None:
     play.roster.note_stale(1)
     play.roster.note_worker_gone(next(iter(play.roster.workers)), play.now)
     assert not {Start, ForkWorker} & set(map(type, play.go(later=1.0)))
+
+
+def test_who_is_spent_leaves_and_another_one_is_made() -> None:
+    """At once, for it is no failure; who it was to fork is not missed."""
+    play = Play()
+    number = play.live()
+    play.roster.note_stale(number)
+    play.go()
+    play.roster.note_loaded(play.newest, solo=False)
+    play.go()
+    spent = play.newest
+    pending = [key for key, worker in play.roster.workers.items() if worker.generation == spent]
+    key, unborn = play.roster.note_spent(spent, play.now)
+    assert unborn == pending
+    for each in unborn:
+        play.roster.note_worker_gone(each, play.now)
+    assert Start(spent + 1) in play.go()
+    assert play.roster.workers[key].leaving
+    assert play.roster.workers[key].deadline == play.now + play.roster.grace
+    play.roster.note_loaded(play.newest, solo=False)
+    play.settle()
+    assert sorted(play.workers(play.newest)) == [0, 1]
+
+
+def test_who_is_spent_and_replaced_already_makes_nothing_due() -> None:
+    """A newer one is there."""
+    play = Play()
+    number = play.live()
+    play.roster.note_reload(play.now)
+    play.go()
+    play.roster.note_loaded(play.newest, solo=False)
+    play.roster.note_spent(number, play.now)
+    assert not play.roster.due

@@ -100,6 +100,17 @@ class Life(RuleBasedStateMachine):
             self.play.roster.note_generation_gone(generation.number, self.play.now)
             self.obey()
 
+    @rule(data=st.data())
+    def spent(self, data: Any) -> None:
+        """One that has answered first cannot be forked."""
+        told = [g for g in self.generations(*SERVING, Phase.LEAVING) if not (g.broken or g.subject)]
+        generation = self.pick(data, told)
+        if generation is not None:
+            _, unborn = self.play.roster.note_spent(generation.number, self.play.now)
+            for key in unborn:
+                self.play.roster.note_worker_gone(key, self.play.now)
+            self.obey()
+
     # ---- what workers do ------------------------------------------------------------------------------------
 
     def worker(self, data: Any) -> Worker | None:
@@ -189,9 +200,9 @@ class Life(RuleBasedStateMachine):
         current = self.play.roster.current()
         if current is not None:
             workers = [w for w in self.play.roster.workers.values() if w.leaving and not w.killed]
-            assert all(w.deadline <= self.play.now + HURRY for w in workers if w.hurried)
+            assert all(w.deadline <= self.play.now + HURRY + w.spread for w in workers if w.hurried)
             # Who has no longer than that anyway is not hurried.
-            busy = [w for w in workers if w.deadline > self.play.now + HURRY]
+            busy = [w for w in workers if w.deadline > self.play.now + HURRY + w.spread]
             assert len({w.generation for w in busy} - {current.number}) <= FINISHING
             recycled = [w.slot for w in busy if w.generation == current.number]
             assert all(recycled.count(slot) <= FINISHING for slot in recycled)

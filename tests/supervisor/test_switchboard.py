@@ -146,3 +146,22 @@ def test_who_hears_may_end_the_line(selector: selectors.BaseSelector, switchboar
     turn(selector)
     assert heard == [messages.Ready(1)]
     theirs.close()
+
+
+def test_a_line_is_handed_on_while_it_is_read(
+    selector: selectors.BaseSelector, switchboard: Switchboard, line: Line
+) -> None:
+    """What comes after is for the other one, and so is its end."""
+    other: list[object] = []
+
+    def hear(message: Message, descriptors: list[int]) -> None:
+        line.heard.append((message, descriptors))
+        switchboard.hand_on(line.channel, lambda *what: other.append(what), lambda: other.append("end"))
+
+    switchboard.hand_on(line.channel, hear, lambda: None)
+    line.theirs.send(messages.Ready(1))
+    line.theirs.send(messages.Ready(2))
+    line.theirs.close()
+    turn(selector)
+    assert line.heard == [(messages.Ready(1), [])]
+    assert other == [(messages.Ready(2), []), "end"]

@@ -231,3 +231,14 @@ def test_what_another_process_has_accepted_is_adopted_also_by_one_that_accepts_n
             ours.close()
 
     play(scene)
+
+
+def test_closed_it_has_no_listener_any_more() -> None:
+    """They are its own descriptors of sockets that others have, too."""
+    async def scene(hall: Hall) -> None:
+        hall.acceptor.listen()
+        hall.acceptor.pause()
+        hall.acceptor.close()
+        assert hall.queue.fileno() == -1
+
+    play(scene)

@@ -150,3 +150,13 @@ def test_the_file_is_not_for_everybody(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert (tmp_path / "log").stat().st_mode & 0o777 == 0o640
+
+
+def test_closed_it_leaves_nothing_open(tmp_path: Path) -> None:
+    """The process may have others to fork."""
+    before = open_files()
+    log = opened(tmp_path / "log")
+    assert open_files() == before + 1
+    log.close()
+    log.close()
+    assert open_files() == before

@@ -160,5 +160,7 @@ def test_closed_its_thread_ends(window: Window, asleep: bool) -> None:
     if asleep:
         window.open = False
         until("it sleeps", lambda: window.onlooker.asleep)
+    assert window.onlooker.living
     window.onlooker.close()
     until("it is gone", lambda: not threads() - before)
+    assert not window.onlooker.living
