@@ -75,7 +75,7 @@ def children() -> frozenset[int]:
 
 
 def _is_file(path: str) -> bool:
-    return path.startswith("/") and not path.startswith(("/memfd:", "/dev/", "/proc/"))
+    return path.startswith("/") and not path.startswith(("/memfd:", "/dev/", "/proc/", "/sys/"))
 
 
 def _is_writable(descriptor: int) -> bool:

@@ -1,7 +1,8 @@
 """The paused processes of earlier imports: which one is the best to go on, and which are too many.
 
     deepest   the one that has imported most; whether nothing of that has changed it knows itself, when it is asked
-    surplus   beyond so many the oldest, but never the zygote, from which everything can be imported anew
+    surplus   beyond so many the oldest, and those that the zygote has overtaken, from which everything can be imported
+              anew
 
 Those that had come further than what changed are passed over as soon as that is told (standby.py). Whoever finds that
 he is of no use any more is struck out, and the next deepest is asked; so the last word is always an exact comparison
@@ -63,10 +64,15 @@ class Checkpoints:
         return max(self._known.values(), key=lambda each: (each.modules, each.key), default=None)
 
     def surplus(self) -> list[Checkpoint]:
-        """Those to be given up: the older zygotes, and what is too many."""
+        """Those to be given up: the older zygotes, who has imported less than the newest one, and what is too many.
+
+        After a first start that is most of them: it had nothing loaded before, and shares nothing with the zygote.
+        """
         zygotes = [each for each in self._known.values() if not each.module]
-        others = [each for each in self._known.values() if each.module]
-        return zygotes[:-1] + others[: max(0, len(others) - self.most)]
+        least = zygotes[-1].modules if zygotes else 0
+        shallow = [each for each in self._known.values() if each.module and each.modules < least]
+        others = [each for each in self._known.values() if each.module and each.modules >= least]
+        return zygotes[:-1] + shallow + others[: max(0, len(others) - self.most)]
 
     def all(self) -> list[Checkpoint]:
         """In the order in which they were taken."""

@@ -55,6 +55,12 @@ def test_the_oldest_are_too_many() -> None:
     assert [each.key for each in checkpoints.surplus()] == [2, 3]
 
 
+def test_who_has_imported_less_than_the_zygote_is_too_much() -> None:
+    """It was taken in a start that had nothing loaded before; who stands where the zygote stands is of its line."""
+    checkpoints = book(6, ("", 0), ("pandas", 300), ("shop", 700), ("", 650), ("app", 650))
+    assert [each.key for each in checkpoints.surplus()] == [1, 2]
+
+
 def test_the_zygote_is_never_too_much() -> None:
     """But one of them is enough."""
     checkpoints = book(0, ("", 0), ("a", 3), ("", 0))
