@@ -45,8 +45,7 @@ class Trees:
 
         False if the patience was exhausted.
         """
-        for directory in directories:
-            self._find(directory)
+        self.find(directories)
         deadline = time.monotonic() + self._patience
         while ages := self._locks():
             if min(ages.values()) > self._patience or time.monotonic() >= deadline:
@@ -58,6 +57,11 @@ class Trees:
                 return False
             time.sleep(_STEP)
         return True
+
+    def find(self, directories: Iterable[str]) -> None:
+        """From now on they are named."""
+        for directory in directories:
+            self._find(directory)
 
     def restart(self) -> None:
         """What is read from now on is what counts; said when this object is made, too."""

@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator
 from typing import NamedTuple
 
-from runner.freshness.listings import MODULES, Listing, join, list_ending, list_importable, stem_of
+from runner.freshness.listings import MODULES, Listing, find_importable, join, list_ending, list_importable, stem_of
 from runner.freshness.patterns import translate, walk
 from runner.freshness.stamps import HASHED, Stamp, digest, is_recent, is_young, stamp
 
@@ -180,7 +180,7 @@ class Inputs:
             self._stamp(path)
         directory, name = os.path.split(path)
         if stem_of(name) in self.names.get(directory, ()):
-            self.names[directory][stem_of(name)] = list_importable(directory).get(stem_of(name), _NONE)
+            self.names[directory][stem_of(name)] = find_importable(directory, stem_of(name))
         if directory in self.scanned and self._is_listed(directory, name):
             before, names = self.scanned[directory]
             # This name alone: of another one that somebody saved there meanwhile the application knows nothing.
@@ -205,7 +205,7 @@ class Inputs:
             return path
         stem = stem_of(name)
         known = self.names.get(directory, {})
-        if stem and stem in known and list_importable(directory).get(stem, _NONE) != known[stem]:
+        if stem and stem in known and find_importable(directory, stem) != known[stem]:
             return path
         if self._is_listed(directory, name) and os.path.lexists(path) != (name in self.scanned[directory][1]):
             return None if self._is_ignored(path) else path

@@ -47,6 +47,20 @@ def list_importable(directory: str, broken: set[str] | None = None) -> Listing:
     return {stem: frozenset(names) for stem, names in found.items()}
 
 
+def find_importable(directory: str, stem: str) -> frozenset[str]:
+    """What `list_importable` has for *stem*; of the other entries nothing is looked at but their names."""
+    found = set()
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                name = entry.name
+                if name.startswith(stem) and stem_of(name) == stem and _is_importable(entry, stem):
+                    found.add(name)
+    except OSError:
+        pass
+    return frozenset(found)
+
+
 def _is_importable(entry: os.DirEntry[str], stem: str) -> bool:
     try:
         return entry.is_dir() if entry.name == stem else entry.is_file()

@@ -153,6 +153,10 @@ class Watch:
             time.sleep(max(0.0, min(0.005, (verdict.again or 0.0) - time.monotonic())))
         return verdict
 
+    def rest(self) -> None:
+        """In a process that is paused: what had just been saved may be old by now."""
+        self.inputs.recent = {path for path in self.inputs.recent if is_recent(self.inputs.files[path])}
+
     def go_on(self) -> None:
         """In a process that was paused: the next verdict is about all that was saved since, whoever heard of it."""
         self._noise.forget()

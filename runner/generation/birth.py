@@ -67,7 +67,7 @@ class Birth:
         self.watched = settings.reload != "off" and begin.slot != messages.PAGE
         self.watch, self.recorder = record(settings, inotify=self.watched)
         self.result = Import((), None)
-        self._trees = Trees(self.watch.note)
+        self._trees, self._placed = Trees(self.watch.note), 0
         self.good_until = 0.0
         self.late: list[str] = []
         self.copies: set[int] = set()
@@ -95,7 +95,7 @@ class Birth:
         else:
             self._import()
         if self.watched:
-            self._trees.wait(list(self.watch.directories))
+            self._wait_for_git()
             self._prove()
         self.watch.inputs.take_additions()
         if not self._resumed:
@@ -156,6 +156,12 @@ class Birth:
         line = f"{self.watch.inputs.take_additions().to_json()}\t{name}\n"
         with contextlib.suppress(OSError):
             os.write(self.begin.journal, line.encode("utf-8", "surrogateescape"))
+
+    def _wait_for_git(self) -> None:
+        """Until it has changed all that we watch; where that lies is asked only if there is more of it than before."""
+        count = len(self.watch.directories)
+        self._trees.wait(list(self.watch.directories) if count > self._placed else ())
+        self._placed = count
 
     def _prove(self) -> None:
         """What has changed since it was read ends this process, or makes it late."""
@@ -255,7 +261,7 @@ class Birth:
         journal = self.begin.journal
         self.copies = set()
         importlib.invalidate_caches()  # for all who go on: nothing is looked for until then
-        told = pause(channel, self.watch.inputs.unhashed, busy)
+        told = pause(channel, self.watch.inputs.unhashed, busy, self._make_ready)
         order, (line, noted) = told.message, told.descriptors
         self.good_until = time.monotonic()
         self.channel = Channel(socket.socket(fileno=line))
@@ -277,11 +283,17 @@ class Birth:
         self._name()
         self._look_again()
 
+    def _make_ready(self) -> None:
+        """Once for all who go on from here. After a fork each look at what is there costs a page of memory."""
+        self._trees.find(self.watch.directories)
+        self._placed = len(self.watch.directories)
+        self.watch.rest()
+
     def _look_again(self) -> None:
         """What was imported until here must still be what is on the disk."""
         self._trees.restart()
         self.watch.go_on()
-        self._trees.wait(list(self.watch.directories))
+        self._wait_for_git()
         now = time.time_ns()
         if changed := self.watch.settled().paths:
             self.channel.send(messages.Passed(list(changed[:PATHS]), self.recorder.position(changed)))

@@ -7,8 +7,8 @@ byte, being through with the work, or has ended, or until somebody calls. A spar
 or read the end of the channel: then its parent ends, too.
 
 What there is time for is done before a spare is made, and once: all that go on from here know it, in memory that they
-share; and it is done only where somebody has gone on, for most who wait do so in vain. They all are children of one
-process, not each the child of the one before, for a fork costs more with each ancestor.
+share; and what takes long only where somebody has gone on, for most who wait do so in vain. They all are children of
+one process, not each the child of the one before, for a fork costs more with each ancestor.
 
 Laws: one thread; who is of no use any more ends by itself; a parent says how its children ended. Start at pause.
 """
@@ -38,10 +38,13 @@ class Told(NamedTuple):
     hush: int
 
 
-def pause(channel: Channel, idle: Callable[[], Iterator[object]], busy: int) -> Told:
+def pause(
+    channel: Channel, idle: Callable[[], Iterator[object]], busy: int, ready: Callable[[], object]
+) -> Told:
     """Wait on *channel*; returns with what was told, in each process that goes on.
 
-    *idle*: what may be done meanwhile, in steps. *busy*: a pipe of whoever is busy now, see above; it is closed.
+    *ready*: done once, before anybody can go on. *idle*: what may be done meanwhile, in steps. *busy*: a pipe of
+    whoever is busy now, see above; it is closed.
     """
     channel.sock.setblocking(True)
     heirs = _Heirs(channel)
@@ -54,6 +57,8 @@ def pause(channel: Channel, idle: Callable[[], Iterator[object]], busy: int) -> 
         os.close(busy)
         if _hung_up(channel.sock):
             os._exit(0)
+        ready()
+        ready = _nothing
         for _ in idle() if heirs.seen else ():
             if select.select([channel.fileno()], [], [], 0)[0]:
                 break
@@ -71,6 +76,10 @@ def pause(channel: Channel, idle: Callable[[], Iterator[object]], busy: int) -> 
             heirs.add(spare)
         else:
             _collect(spare)
+
+
+def _nothing() -> None:
+    """It is done."""
 
 
 def fork() -> int:

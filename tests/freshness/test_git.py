@@ -61,10 +61,12 @@ def test_a_lock_is_waited_for(tree: Path, tmp_path: Path, place: str) -> None:
 
 def test_those_named_before_are_waited_for_too(tree: Path) -> None:
     """What was imported from once is an input for good."""
-    trees = Told(0.05)
-    assert trees.wait([str(tree)])
+    waited, told = Told(0.05), Told(0.05)
+    assert waited.wait([str(tree)])
+    told.find([str(tree)])
     (tree / ".git" / "index.lock").touch()
-    assert not trees.wait([])
+    assert not waited.wait([])
+    assert not told.wait([])
 
 
 def test_a_directory_is_looked_at_once(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

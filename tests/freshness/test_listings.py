@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.freshness.listings import list_ending, list_importable, stem_of
+from runner.freshness.listings import find_importable, list_ending, list_importable, stem_of
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,14 @@ def test_what_is_no_file_is_no_module(tmp_path: Path) -> None:
     (tmp_path / "itself.py").symlink_to("itself.py")
     (tmp_path / "plain").touch()
     assert list_importable(str(tmp_path)) == {}
+
+
+def test_one_name_alone(tmp_path: Path) -> None:
+    """What is found for one name is what the listing has for it."""
+    for name in ("a.py", "a.pyc", "ab.py", "b.a.py"):
+        (tmp_path / name).touch()
+    (tmp_path / "a").mkdir()
+    (tmp_path / "ab").touch()
+    listing = list_importable(str(tmp_path))
+    assert [find_importable(str(tmp_path), stem) for stem in ("a", "ab")] == [listing["a"], listing["ab"]]
+    assert find_importable(str(tmp_path), "c") == find_importable(str(tmp_path / "none"), "a") == frozenset()

@@ -29,8 +29,11 @@ def idle():
 def hear(*_):
     os.write(1, b"%d hears the application's handler\\n" % os.getpid())
 signal.signal(signal.SIGCHLD, hear)
-told = pause(channel, idle, busy)
+made_ready = []
+told = pause(channel, idle, busy, lambda: made_ready.append(os.getpid()))
 assert signal.getsignal(signal.SIGCHLD) is hear
+assert len(made_ready) == 1
+assert made_ready[0] != os.getpid()
 os.write(1, b"%d goes on as %d with %d after %d\\n" % (os.getpid(), told.message.number, len(told.descriptors), steps))
 os.read(0, 1)
 """
@@ -94,7 +97,7 @@ def waiting() -> Iterator[Waiting]:
 
 
 def test_it_goes_on_as_often_as_it_is_told(waiting: Waiting) -> None:
-    """Each time it is another process, and all of them are children of the one that waits."""
+    """Each time it is another process, and all of them are children of the one that waits, which got ready once."""
     seen = {waiting.resume(number) for number in (5, 6, 7)}
     assert len(seen) == 3
     assert seen <= children(waiting.pid)
