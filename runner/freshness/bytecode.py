@@ -67,7 +67,7 @@ class Bytecode:
         code = self._believed(path)
         if code is not None:
             return code
-        source = loader.get_data(path)
+        source = read(path)
         entry = self._entry(path, source)
         code = _read_code(entry) if entry else None
         if code is None:
@@ -110,10 +110,10 @@ class Bytecode:
     def _believed(self, path: str) -> CodeType | None:
         try:
             compiled = importlib.util.cache_from_source(path)
-            source = os.stat(path)
             # The time before the content: whoever renames another over it meanwhile makes it look older, not younger.
             written = os.stat(compiled)
             data = read(compiled)
+            source = os.stat(path)
         except (OSError, NotImplementedError):
             return None
         if len(data) < _HEADER or data[:4] != importlib.util.MAGIC_NUMBER:

@@ -26,9 +26,10 @@ from typing import NamedTuple
 
 from runner.freshness.listings import MODULES, Listing, find_importable, join, list_ending, list_importable, stem_of
 from runner.freshness.patterns import translate, walk
-from runner.freshness.stamps import HASHED, Stamp, digest, is_recent, is_young, stamp
+from runner.freshness.stamps import HASHED, Stamp, digest, is_recent, is_young, stamp, stamp_of
 
 _NONE: frozenset[str] = frozenset()
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class File(NamedTuple):
@@ -55,7 +56,7 @@ class Additions(NamedTuple):
     def to_json(self) -> str:
         """One line of text."""
         rows = [[*item[:-1], sorted(item.names) if isinstance(item, Lookup) else item.young] for item in self.items]
-        return json.dumps(rows, separators=(",", ":"))
+        return _encode(rows)
 
     @classmethod
     def from_json(cls, text: str) -> Additions:
@@ -109,8 +110,7 @@ class Inputs:
         """*path* (absolute) is about to be read. True if it was not known yet."""
         if path in self.files or self._is_ignored(path):
             return False
-        self._look_at(path)
-        self.added.append(File(path, self._stamp(path), self._young.get(path, b"").hex()))
+        self.added.append(File(path, self._stamp(path, self._look_at(path)), self._young.get(path, b"").hex()))
         return True
 
     def add_lookup(self, stem: str, directory: str) -> None:
@@ -177,7 +177,7 @@ class Inputs:
         """The application itself wrote *path* while it was imported: what is there now is what it was made of."""
         self.accepted.append(path)
         if path in self.files:
-            self._stamp(path)
+            self._stamp(path, stamp(path))
         directory, name = os.path.split(path)
         if stem_of(name) in self.names.get(directory, ()):
             self.names[directory][stem_of(name)] = find_importable(directory, stem_of(name))
@@ -216,9 +216,8 @@ class Inputs:
         files = [path for path in list(self.files) if only is None or os.path.dirname(path) in only]
         changed = [path for path in files if self._file_changed(path)]
         for directory, known in list(self.names.items()):
-            if only is not None and directory not in only:
-                continue
-            if directory in self._equal and self._equal[directory] == stamp(directory):
+            passed_over = only is not None and directory not in only
+            if passed_over or (directory in self._equal and self._equal[directory] == stamp(directory)):
                 continue
             seen, listing = self._list(directory)
             stems = [stem for stem, names in list(known.items()) if listing.get(stem, _NONE) != names]
@@ -274,8 +273,7 @@ class Inputs:
         if is_recent(seen):
             self.recent.add(path)
 
-    def _stamp(self, path: str) -> Stamp | None:
-        seen = stamp(path)
+    def _stamp(self, path: str, seen: Stamp | None) -> Stamp | None:
         self._keep(path, seen)
         self._young.pop(path, None)
         if is_young(seen) and (content := digest(path)) is not None:
@@ -309,9 +307,8 @@ class Inputs:
 
     def _is_new(self, path: str) -> bool:
         """Whether *path* would be a new match of a glob."""
-        if path in self.files:
-            return False
-        return any(glob.fullmatch(path) for glob in self._globs.values()) and not self._is_ignored(path)
+        found = path not in self.files and any(glob.fullmatch(path) for glob in self._globs.values())
+        return found and not self._is_ignored(path)
 
     def _is_listed(self, directory: str, name: str) -> bool:
         """Whether *name* is of those that somebody looked for in a listing of *directory*."""
@@ -334,12 +331,16 @@ class Inputs:
             known = self._listings[directory] = (None if broken else now, listing)
         return known
 
-    def _look_at(self, path: str) -> None:
+    def _look_at(self, path: str) -> Stamp | None:
+        """Have it watched; its stamp, which is not older."""
         self._observe(os.path.dirname(path))
         with contextlib.suppress(OSError):
             seen = os.lstat(path)
-            if stat.S_ISLNK(seen.st_mode) or (stat.S_ISREG(seen.st_mode) and seen.st_nlink > 1):
+            if stat.S_ISREG(seen.st_mode) and seen.st_nlink == 1:
+                return stamp_of(seen)
+            if stat.S_ISLNK(seen.st_mode) or stat.S_ISREG(seen.st_mode):
                 self._follow(path)
+        return stamp(path)
 
     def _enter(self, directory: str) -> None:
         self._observe(directory)

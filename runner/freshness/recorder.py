@@ -22,7 +22,7 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import islice
 from types import CodeType, ModuleType
 from typing import Any
@@ -80,18 +80,19 @@ class Recorder:
 
         def get_code(loader: importlib.machinery.SourceFileLoader, name: str) -> CodeType:
             path = loader.get_filename(name)
+            place = os.path.abspath(path)
             with recorder.own_reads():
                 if recorder.about is not None:
-                    recorder.about(name, os.path.abspath(path))
-                recorder._begin(name, path)
+                    recorder.about(name, place)
+                recorder._begin(name, place)
                 code, seen = whole(path, lambda: recorder._bytecode.load(path, loader))
-                recorder.read[os.path.abspath(path)] = Reading(seen, time.time_ns())
+                recorder.read[place] = Reading(seen, time.time_ns())
                 return code
 
         sourceless = importlib.machinery.SourcelessFileLoader.get_code
 
         def get_compiled(loader: importlib.machinery.SourcelessFileLoader, name: str) -> CodeType | None:
-            recorder._begin(name, loader.get_filename(name))
+            recorder._begin(name, os.path.abspath(loader.get_filename(name)))
             return sourceless(loader, name)
 
         importlib.machinery.SourceFileLoader.get_code = get_code  # type: ignore[method-assign, assignment]
@@ -153,7 +154,6 @@ class Recorder:
             self.started(name)
 
     def _note(self, path: str) -> None:
-        path = os.path.abspath(path)
         self._positions.setdefault(path, self.count)
         self._inputs.add_file(path)
 
@@ -178,7 +178,8 @@ class Recorder:
         elif event == "import":
             name, path = arguments[:2]
             if type(path) is str:
-                self._begin(name, path)  # a library, whose loading can end the process as well as any code
+                # A library, whose loading can end the process as well as any code.
+                self._begin(name, os.path.abspath(path))
         elif self._data and not self._is_own():
             if event in ("os.rename", "os.remove", "os.truncate"):
                 paths = (os.fsdecode(path) for path in arguments if isinstance(path, str | bytes))
@@ -216,14 +217,9 @@ class Recorder:
     def _is_own(self) -> bool:
         return getattr(self._own, "reading", False)
 
-    @contextlib.contextmanager
-    def own_reads(self) -> Iterator[None]:
+    def own_reads(self) -> contextlib.AbstractContextManager[None]:
         """What the runner itself opens (its cache, a file to hash) is no input of the application."""
-        before, self._own.reading = self._is_own(), True
-        try:
-            yield
-        finally:
-            self._own.reading = before
+        return _OwnReads(self._own)
 
 
 def whole(path: str, load: Callable[[], CodeType]) -> tuple[CodeType, Stamp | None]:
@@ -248,6 +244,19 @@ def whole(path: str, load: Callable[[], CodeType]) -> tuple[CodeType, Stamp | No
         else:
             if not patient or stamp(path) == before:
                 return code, before
+
+
+class _OwnReads:
+    """See Recorder.own_reads. A class, for each module comes here several times."""
+
+    def __init__(self, own: threading.local) -> None:
+        self._own = own
+
+    def __enter__(self) -> None:
+        self._before, self._own.reading = getattr(self._own, "reading", False), True
+
+    def __exit__(self, *_: object) -> None:
+        self._own.reading = self._before
 
 
 class _Lookups:

@@ -49,9 +49,13 @@ class Stamp(NamedTuple):
 def stamp(path: str) -> Stamp | None:
     """The present stamp of *path*, symbolic links followed; None if there is nothing (or nothing we may see)."""
     try:
-        seen = os.stat(path)
+        return stamp_of(os.stat(path))
     except (OSError, ValueError):
         return None
+
+
+def stamp_of(seen: os.stat_result) -> Stamp:
+    """The stamp in what stat(2) has told."""
     return Stamp(seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_nlink)
 
 
@@ -81,8 +85,15 @@ def read(path: str, size: int = -1) -> bytes:
     What is opened under the name of a file need not be one: of a FIFO the open waits for a writer, the reading takes
     what is meant for somebody else, and a device may have no end.
     """
-    with open(path, "rb", opener=_open_regular) as file:
-        return file.read(size)
+    # Not by a file object: to make one takes longer than to read a module.
+    descriptor, length = _open_regular(path)
+    try:
+        content = os.read(descriptor, length + 1 if size < 0 else min(size, length + 1))
+        while part := os.read(descriptor, 1 << 16 if size < 0 else size - len(content)):
+            content += part
+        return content
+    finally:
+        os.close(descriptor)
 
 
 def hash_bytes(content: bytes) -> bytes:
@@ -117,12 +128,14 @@ def being_written(path: str) -> bool | None:
         os.close(descriptor)
 
 
-def _open_regular(path: str, flags: int) -> int:
-    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+def _open_regular(path: str) -> tuple[int, int]:
+    """A descriptor to read it by, and its size."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    seen = os.fstat(descriptor)
+    if not stat.S_ISREG(seen.st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file", path)
-    return descriptor
+    return descriptor, seen.st_size
 
 
 class Reading(NamedTuple):

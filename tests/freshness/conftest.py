@@ -46,14 +46,14 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def stop_the_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Let all files have been saved at the time given, as the ledger sees it."""
-    real = stamps.stamp
+    real = stamps.stamp_of
 
     def stop(now: int) -> None:
-        def stopped(path: str) -> Stamp | None:
-            seen = real(path)
-            return seen and seen._replace(mtime_ns=now, ctime_ns=now)
+        def stopped(seen: os.stat_result) -> Stamp:
+            return real(seen)._replace(mtime_ns=now, ctime_ns=now)
 
-        monkeypatch.setattr(inputs, "stamp", stopped)
+        monkeypatch.setattr(stamps, "stamp_of", stopped)
+        monkeypatch.setattr(inputs, "stamp_of", stopped)
 
     return stop
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.freshness.stamps import HASHED, Reading, Stamp, being_written, digest, hash_bytes, is_young, stamp, torn
+from runner.freshness.stamps import HASHED, Reading, Stamp, being_written, digest, hash_bytes, is_young, read, stamp, torn
 
 WRITER = "import sys; f = open(sys.argv[1], 'a'); print('in', flush=True); sys.stdin.read()"
 
@@ -182,3 +182,15 @@ def test_what_was_confirmed_was_there_until_then() -> None:
     assert not torn(noted, read, ["0", "data"], {"0", "data"}, 112 * 10**6)
     assert torn(noted, read, ["0"], {"0"}, 105 * 10**6)
     assert torn(noted, read, ["0", "other"], {"0", "data"}, 112 * 10**6)
+
+
+def test_a_file_whose_size_nobody_tells(tmp_path: Path) -> None:
+    """It is read to its end all the same, or as far as is wanted."""
+    with open("/proc/version", "rb") as file:
+        content = file.read()
+    assert os.stat("/proc/version").st_size == 0
+    assert read("/proc/version") == content
+    assert read("/proc/version", 3) == content[:3]
+    (tmp_path / "a.py").write_bytes(content)
+    assert read(str(tmp_path / "a.py")) == content
+    assert read(str(tmp_path / "a.py"), 3) == content[:3]
