@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.freshness.stamps import HASHED, Reading, Stamp, being_written, digest, hash_bytes, is_young, read, stamp, torn
+from runner.freshness import stamps
+from runner.freshness.stamps import HASHED, Reading, Stamp, being_written, digest, hash_bytes, is_young, stamp, torn
 
 WRITER = "import sys; f = open(sys.argv[1], 'a'); print('in', flush=True); sys.stdin.read()"
 
@@ -189,8 +190,8 @@ def test_a_file_whose_size_nobody_tells(tmp_path: Path) -> None:
     with open("/proc/version", "rb") as file:
         content = file.read()
     assert os.stat("/proc/version").st_size == 0
-    assert read("/proc/version") == content
-    assert read("/proc/version", 3) == content[:3]
+    assert stamps.read("/proc/version") == content
+    assert stamps.read("/proc/version", 3) == content[:3]
     (tmp_path / "a.py").write_bytes(content)
-    assert read(str(tmp_path / "a.py")) == content
-    assert read(str(tmp_path / "a.py"), 3) == content[:3]
+    assert stamps.read(str(tmp_path / "a.py")) == content
+    assert stamps.read(str(tmp_path / "a.py"), 3) == content[:3]
