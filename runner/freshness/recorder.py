@@ -34,6 +34,8 @@ from runner.freshness.stamps import WRITING, Reading, Stamp, being_written, is_r
 _UNSTABLE = ("/proc/", "/sys/", "/dev/")
 _DISTRIBUTIONS = (".dist-info", ".egg-info")
 _TICK = 0.01
+OLD = 3
+"""Seconds after which no file system gives another change the same time; FAT counts in twos."""
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -61,6 +63,7 @@ class Recorder:
         self._began = _process_began()
         self._own = threading.local()
         self._places: dict[str, bool] = {}
+        self._ahead: dict[str, Stamp] = {}
         self._written: set[str] = set()
         places = sysconfig.get_paths()
         self.libraries = tuple(
@@ -130,6 +133,19 @@ class Recorder:
         """What has time until after the import."""
         self._bytecode.prune()
 
+    def list_ahead(self, directory: str) -> None:
+        """Modules of *directory* will be looked for, in processes that are forked from this one: have the list ready.
+
+        Python makes a new one when the modification time of the directory is another one. So it must be an old time,
+        for a young one may stay the same at the next change; and whoever looks compares the whole stamp (`look_up`).
+        """
+        finder, seen = sys.path_importer_cache.get(directory), stamp(directory)
+        if type(finder) is not importlib.machinery.FileFinder or seen is None:
+            return
+        if max(seen.mtime_ns, seen.ctime_ns) + OLD * 1e9 < time.time_ns():
+            finder.find_spec("")
+            self._ahead[directory] = seen
+
     def look_up(self, stem: str, directories: Iterable[object]) -> None:
         """A module *stem* is about to be searched in *directories*, which are as they stand in sys.path."""
         inputs = self._inputs
@@ -146,6 +162,15 @@ class Recorder:
                     inputs.add_file(directory)
             if searchable:
                 inputs.add_lookup(stem, directory)
+                if self._ahead:
+                    self._look_behind(directory)
+
+    def _look_behind(self, directory: str) -> None:
+        """What was listed ahead is right still, or is listed anew."""
+        before = self._ahead.pop(directory, None)
+        finder = sys.path_importer_cache.get(directory)
+        if before is not None and before != stamp(directory) and isinstance(finder, importlib.machinery.FileFinder):
+            finder.invalidate_caches()
 
     def _begin(self, name: str, path: str) -> None:
         self._note(path)

@@ -100,8 +100,8 @@ class Birth:
         self.watch.inputs.take_additions()
         if not self._resumed:
             gc.collect()  # else it is little that came since, and somebody is waiting
+            interpreter.die_with_parent(False)  # else that was forgotten at the fork
         gc.freeze()
-        interpreter.die_with_parent(False)
         self._report()
 
     def survive(self) -> None:
@@ -235,7 +235,7 @@ class Birth:
             ours.close()
             os.close(hush)
             try:
-                self._wait(Channel(theirs), busy, name, noted)
+                self._wait(Channel(theirs), busy, name, path, noted)
             except OSError:
                 # Whatever it is, it is nothing that the application could have met, and nobody has told us to go on.
                 os._exit(1)
@@ -253,7 +253,7 @@ class Birth:
         ours.close()
         theirs.close()
 
-    def _wait(self, channel: Channel, busy: int, name: str, size: int) -> None:
+    def _wait(self, channel: Channel, busy: int, name: str, path: str, size: int) -> None:
         """The copy's side: it waits, for ever. Returns in those who go on. *size*: bytes in the journal."""
         set_title(f"checkpoint before {name}" if name else "zygote", self.settings.target)
         self.channel.close()
@@ -261,7 +261,7 @@ class Birth:
         journal = self.begin.journal
         self.copies = set()
         importlib.invalidate_caches()  # for all who go on: nothing is looked for until then
-        told = pause(channel, self.watch.inputs.unhashed, busy, self._make_ready)
+        told = pause(channel, self.watch.inputs.unhashed, busy, lambda: self._make_ready(os.path.dirname(path)))
         order, (line, noted) = told.message, told.descriptors
         self.good_until = time.monotonic()
         self.channel = Channel(socket.socket(fileno=line))
@@ -283,11 +283,13 @@ class Birth:
         self._name()
         self._look_again()
 
-    def _make_ready(self) -> None:
+    def _make_ready(self, directory: str) -> None:
         """Once for all who go on from here. After a fork each look at what is there costs a page of memory."""
         self._trees.find(self.watch.directories)
         self._placed = len(self.watch.directories)
         self.watch.rest()
+        self.recorder.list_ahead(directory)
+        self._learned.read()
 
     def _look_again(self) -> None:
         """What was imported until here must still be what is on the disk."""

@@ -43,11 +43,15 @@ class Learned:
         if directory is None:
             return cls("")
         found = cls(os.path.join(directory, f"preload-{_key(settings)}.json"))
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-            with open(found.path, encoding="utf-8") as file:
-                told = json.load(file)
-            found.names, found.without = _texts(told["names"]), _texts(told["without"])
+        found.read()
         return found
+
+    def read(self) -> None:
+        """Know what others have learned meanwhile, too."""
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            with open(self.path, encoding="utf-8") as file:
+                told = json.load(file)
+            self.names, self.without = _texts(told["names"]), _texts(told["without"])
 
     def wanted(self, refused: Iterable[str] = ()) -> list[str]:
         """The modules to load, up to the first one that must not be; *refused* by the settings."""

@@ -48,6 +48,17 @@ def test_what_somebody_else_has_written_is_not_written_again(tmp_path: Path) -> 
     assert (os.stat(newer.path).st_ino, older.names) == (before, ["flask"])
 
 
+def test_what_somebody_else_has_learned_meanwhile(tmp_path: Path) -> None:
+    """Whoever waits may read it then; where there is nothing, what was known stays."""
+    older, newer = Learned.of(settings(tmp_path)), Learned.of(settings(tmp_path))
+    newer.learn(["flask"])
+    older.read()
+    assert older.names == ["flask"]
+    os.unlink(newer.path)
+    older.read()
+    assert older.names == ["flask"]
+
+
 @pytest.mark.parametrize(("without", "refused", "wanted"), [
     ([], [], ["a", "b", "c"]), (["b"], [], ["a"]), ([], ["c"], ["a", "b"]), (["c"], ["a"], []),
     (["x"], ["y"], ["a", "b", "c"]),

@@ -155,7 +155,7 @@ def test_a_new_beginning_ends_all(bench: Bench) -> None:
 
 def test_who_has_imported_what_changed_is_passed_over(bench: Bench) -> None:
     """It need not be asked, and ends when there is time. The zygote counts what it has loaded before."""
-    for module, modules in (("", 900), ("base", 5), ("view", 6)):
+    for module, modules in (("", 5), ("base", 5), ("view", 6)):
         bench.pause(module, modules)
     bench.standby.pass_over(5)
     assert [each.module for each in bench.standby.book.all()] == ["", "base"]
