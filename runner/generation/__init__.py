@@ -7,10 +7,11 @@
     learned      which that is, kept between runs
     placement    where a pause is worth it (pure)
     pause        a process that waits, and goes on more than once
+    pages        which memory it has written, for those who go on after it
     fork_safety  whether this process may be copied, and if not, who is to blame
     drainer      the one reader of its change queue, asked by its workers
     lookout      beside it while it imports for long: is what it has read still what is there?
     page         beside it while it imports for longer than anybody should wait: says so
 
-Law: one Python thread, or it could not be forked; it answers no request.
+Law: one Python thread, or it could not be forked; it answers no request, but for one before that (worker/first.py).
 """

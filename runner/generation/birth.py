@@ -29,7 +29,7 @@ from typing import NoReturn
 from runner import channels_place
 from runner.freshness.git import Trees
 from runner.freshness.stamps import torn
-from runner.generation import fork_safety, lookout, page
+from runner.generation import fork_safety, lookout, page, pages
 from runner.generation.importing import Attempt, Import, import_application, record
 from runner.generation.learned import Learned
 from runner.generation.pause import fork, pause
@@ -78,6 +78,7 @@ class Birth:
         self._placement = Placement(most, frozenset(begin.hot), begin.step or FIRST_STEP)
         self._bond = -1
         self._hushes: list[int] = []
+        self._curious, self._written, self._paused_at = False, b"", -1
         self._resumed = self.first = False
         self._learned = Learned("")
         self._preload = Preload([], "", (), self._unfit)
@@ -121,10 +122,17 @@ class Birth:
 
     def release(self) -> None:
         """Those who wait may become busy now."""
+        last_words = self._written
         for hush in self._hushes:
             with contextlib.suppress(BrokenPipeError):  # it has been given up
-                os.write(hush, b".")
+                os.write(hush, last_words + b".")
+            last_words = b""  # the others have been left behind in this import, and go on from elsewhere
         self.let_go()
+
+    def note_written(self) -> None:
+        """Nobody has been forked yet, and what somebody waited for is done: who goes on next will write there, too."""
+        if self._curious and not self.copies:
+            self._written = pages.written()
 
     def let_go(self) -> None:
         """In a child: whoever waits for our end must not wait for the child's."""
@@ -214,7 +222,10 @@ class Birth:
 
     def _about(self, name: str, path: str) -> None:
         """The file of the module *name* is about to be read."""
-        if os.getpid() == self._attempt.process and self._placement.wants(path, self._attempt.elapsed()):
+        # Where nothing was imported since the last pause, whoever was paused there is as good.
+        if self.recorder.count == self._paused_at or os.getpid() != self._attempt.process:
+            return
+        if self._placement.wants(path, self._attempt.elapsed()):
             self._checkpoint(name, path)
 
     def _checkpoint(self, name: str, path: str) -> None:
@@ -229,6 +240,7 @@ class Birth:
         busy, hush = os.pipe()
         noted = os.fstat(self.begin.journal).st_size
         began = self._attempt.elapsed()
+        self._paused_at = self.recorder.count
         gc.freeze()
         copy = fork()
         if not copy:
@@ -261,7 +273,8 @@ class Birth:
         journal = self.begin.journal
         self.copies = set()
         importlib.invalidate_caches()  # for all who go on: nothing is looked for until then
-        told = pause(channel, self.watch.inputs.unhashed, busy, lambda: self._make_ready(os.path.dirname(path)))
+        likely = path in self._placement.hot
+        told = pause(channel, self.watch.inputs.unhashed, busy, lambda: self._make_ready(path), likely=likely)
         order, (line, noted) = told.message, told.descriptors
         self.good_until = time.monotonic()
         self.channel = Channel(socket.socket(fileno=line))
@@ -273,6 +286,7 @@ class Birth:
             slot=messages.FORKING, number=order.number, voids=order.voids, journal=noted
         )
         self._hushes = [told.hush] if told.hush >= 0 else []
+        self._curious = told.hush >= 0 and told.curious
         self._resumed, self.first = True, order.first
         self._placement.hot = frozenset(order.hot)
         self._placement.step = order.step or self._placement.step
@@ -283,12 +297,12 @@ class Birth:
         self._name()
         self._look_again()
 
-    def _make_ready(self, directory: str) -> None:
+    def _make_ready(self, path: str) -> None:
         """Once for all who go on from here. After a fork each look at what is there costs a page of memory."""
         self._trees.find(self.watch.directories)
         self._placed = len(self.watch.directories)
         self.watch.rest()
-        self.recorder.list_ahead(directory)
+        self.recorder.list_ahead(os.path.dirname(path))
         self._learned.read()
 
     def _look_again(self) -> None:

@@ -35,14 +35,14 @@ def culprit(before: Opened) -> str:
     return _thread_left("the import") or _connection_left(before)
 
 
-def culprit_since(before: Opened, copies: AbstractSet[int]) -> str:
+def culprit_since(before: Opened, copies: AbstractSet[int], thread: int) -> str:
     """The same of one that has answered a request. *before*: all that was open before that; *copies*: children that are
-    ours, and not the application's."""
+    ours, and not the application's, as is *thread*, which is about to end."""
     if children() - copies:
         return "the answer left a child process running"
     if since := sorted(opened() - before):
         return f"the answer left {since[0][1]} open"
-    return _thread_left("the answer")
+    return _thread_left("the answer", thread)
 
 
 def opened() -> Opened:
@@ -85,8 +85,8 @@ def _is_writable(descriptor: int) -> bool:
         return False
 
 
-def _thread_left(what: str) -> str:
-    if len(sys._current_frames()) <= 1:
+def _thread_left(what: str, ours: int = 0) -> str:
+    if set(sys._current_frames()) <= {threading.get_ident(), ours}:
         return ""
     for thread in threading.enumerate():
         if thread is not threading.main_thread():

@@ -89,6 +89,8 @@ class _Generation:
             self._become_worker()
         answered = self._answer_first()
         self._birth.survive()
+        if answered or not self._may_answer:
+            self._birth.note_written()
         if "runner.batch" in sys.modules:
             self._private = open_private()
             if self._private is None:
@@ -203,25 +205,31 @@ class _Generation:
     def _answer_first(self) -> bool:
         """Answer one request before the first fork, if one waits and nothing speaks against it; whether that was so."""
         birth = self._birth
-        kinds = {mount.target.kind for mount in birth.result.mounts}
-        if not birth.first or birth.late or birth.result.failure or kinds != {"WSGI"} or self._settings.threads > 1:
-            return False
         waiting = select.poll()
         for place in self._begin.listeners:
             waiting.register(place[0], select.POLLIN)
-        if not waiting.poll(0) or fork_safety.files_written(fork_safety.opened()):
+        if not self._may_answer or not waiting.poll(0):
             return False
         # What it finds to be stale it need not tell: either the drainer will, or nothing of this generation stays.
         task = self._task(0, self._channel, OwnCheck(self._watch, lambda paths: None))
         # The first loop of a process leaves something open, for all that follow: before we look.
         loop = event_loop.factory()
         before = fork_safety.opened()
-        well = turning.answer_first(task, loop, self._spend)
-        reason = fork_safety.culprit_since(before, birth.copies) if well else "it could not be answered"
+        if fork_safety.files_written(before):
+            loop.close()
+            return False
+        thread = turning.answer_first(task, loop, self._spend)
+        reason = "it could not be answered" if thread < 0 else fork_safety.culprit_since(before, birth.copies, thread)
         if reason:
             self._spend(reason)
-            turning.end(well=well)
+            turning.end(well=thread >= 0)
         return True
+
+    @property
+    def _may_answer(self) -> bool:
+        birth, inline = self._birth, self._settings.threads == 1
+        fine = birth.first and not birth.late and birth.result.failure is None
+        return fine and inline and all(mount.target.kind == "WSGI" for mount in birth.result.mounts)
 
     def _spend(self, reason: str) -> None:
         """No generation any more; whoever goes on from where we were paused may read the change queue now."""

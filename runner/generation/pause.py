@@ -7,8 +7,9 @@ byte, being through with the work, or has ended, or until somebody calls. A spar
 or read the end of the channel: then its parent ends, too.
 
 What there is time for is done before a spare is made, and once: all that go on from here know it, in memory that they
-share; and what takes long only where somebody has gone on, for most who wait do so in vain. They all are children of
-one process, not each the child of the one before, for a fork costs more with each ancestor.
+share; and what takes long only where somebody has gone on, for most who wait do so in vain. Where nobody has and nobody
+is expected to, no spare is made either, for it has some memory of its own (pages.py). They all are children of one
+process, not each the child of the one before, for a fork costs more with each ancestor.
 
 Laws: one thread; who is of no use any more ends by itself; a parent says how its children ended. Start at pause.
 """
@@ -23,6 +24,7 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from runner.generation import pages
 from runner.process.channel import Channel
 from runner.process.messages import Reaped, Resume
 
@@ -30,21 +32,23 @@ from runner.process.messages import Reaped, Resume
 class Told(NamedTuple):
     """The order to go on: the *message*, the *descriptors* that came with it.
 
-    *hush*: the pipe to be written to when the one who waits may become busy; -1: nobody waits.
+    *hush*: the pipe to be written to when the one who waits may become busy; -1: nobody waits. If *curious*, with what
+    `pages.written` says then before it, for those who go on later.
     """
 
     message: Resume
     descriptors: list[int]
     hush: int
+    curious: bool
 
 
 def pause(
-    channel: Channel, idle: Callable[[], Iterator[object]], busy: int, ready: Callable[[], object]
+    channel: Channel, idle: Callable[[], Iterator[object]], busy: int, ready: Callable[[], object], *, likely: bool
 ) -> Told:
     """Wait on *channel*; returns with what was told, in each process that goes on.
 
     *ready*: done once, before anybody can go on. *idle*: what may be done meanwhile, in steps. *busy*: a pipe of
-    whoever is busy now, see above; it is closed.
+    whoever is busy now, see above; it is closed. *likely*: somebody is expected to go on from here.
     """
     channel.sock.setblocking(True)
     heirs = _Heirs(channel)
@@ -52,8 +56,10 @@ def pause(
     before = signal.getsignal(signal.SIGCHLD)
     if before is not None:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    known = b""
     while True:
         heirs.wait(busy, channel.fileno())
+        known = _last_words(busy) or known
         os.close(busy)
         if _hung_up(channel.sock):
             os._exit(0)
@@ -62,6 +68,10 @@ def pause(
         for _ in idle() if heirs.seen else ():
             if select.select([channel.fileno()], [], [], 0)[0]:
                 break
+        if not (heirs.seen or likely):
+            heirs.wait(channel.fileno())
+            if _hung_up(channel.sock):
+                os._exit(0)
         busy, hush = os.pipe()
         spare = fork()
         if spare <= 0:
@@ -69,7 +79,9 @@ def pause(
             heirs.close()
             if before is not None:
                 signal.signal(signal.SIGCHLD, before)
-            return _go_on(channel, hush if not spare else -1)
+            if not spare:
+                pages.copy_ahead(known)
+            return _go_on(channel, hush if not spare else -1, curious=not known)
         os.close(hush)
         heirs.wait(busy)
         if os.read(busy, 1):
@@ -124,7 +136,7 @@ class _Heirs:
             os.close(descriptor)
 
 
-def _go_on(channel: Channel, hush: int) -> Told:
+def _go_on(channel: Channel, hush: int, *, curious: bool) -> Told:
     """The spare's side: it sleeps until it is told to."""
     try:
         received = channel.receive()
@@ -136,7 +148,16 @@ def _go_on(channel: Channel, hush: int) -> Told:
     if hush >= 0:
         with contextlib.suppress(BrokenPipeError):  # who waits was killed
             os.write(hush, b".")
-    return Told(received[0], received[1], hush)
+    return Told(received[0], received[1], hush, curious)
+
+
+def _last_words(pipe: int) -> bytes:
+    """What stands before the byte that says that we may become busy, if that was said."""
+    os.set_blocking(pipe, False)
+    try:
+        return os.read(pipe, 1 << 16)[:-1]
+    except BlockingIOError:
+        return b""
 
 
 def _collect(pid: int) -> int:

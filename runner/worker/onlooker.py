@@ -12,7 +12,6 @@ from __future__ import annotations
 
 # Bound by name, now: an application that patches these modules (gevent) would turn this thread into a coroutine.
 import os
-import sys
 from _thread import allocate_lock, start_new_thread
 from collections.abc import Callable
 from signal import SIG_BLOCK, pthread_sigmask, valid_signals
@@ -25,7 +24,8 @@ class Onlooker:
     """*watch* runs in the thread, from the first `wake` on, and returns soon after `closed`.
 
     *name*: the thread's in the log. asleep: `wake` must be called when there is something to see; woken: the monotonic
-    seconds of the last time that was done; closed: nothing more is to be seen, here or in this forked child.
+    seconds of the last time that was done; thread: which one it is (threading.get_ident), 0 before that;
+    closed: nothing more is to be seen, here or in this forked child.
     """
 
     def __init__(self, name: str, watch: Callable[[], None], log: Log) -> None:
@@ -36,7 +36,7 @@ class Onlooker:
         self._watch = watch
         self._log = log
         self._living = False
-        self._thread = 0
+        self.thread = 0
         self._gate = allocate_lock()  # held, except for the moment between being woken and having got up
         self._gate.acquire()
         os.register_at_fork(after_in_child=self._forked)
@@ -50,7 +50,7 @@ class Onlooker:
         if not self._living and not self.closed:
             self._living = True
             try:
-                self._thread = start_new_thread(self._run, ())
+                self.thread = start_new_thread(self._run, ())
             except RuntimeError:
                 remedy = "raise the limit of processes (ulimit -u)"
                 self._log.once_a_minute(self._name, f"there is no thread for the {self._name}; {remedy}")
@@ -61,11 +61,6 @@ class Onlooker:
         """The thread ends."""
         self.closed = True
         self.wake()
-
-    @property
-    def living(self) -> bool:
-        """The thread is there, or not wholly gone."""
-        return self._thread in sys._current_frames()
 
     def _forked(self) -> None:
         # The child has one thread, this one is not it, and nobody is to be woken.

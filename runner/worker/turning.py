@@ -31,18 +31,18 @@ def run(task: Task) -> NoReturn:
     end(turn(task, Worker) is not None)
 
 
-def answer_first(task: Task, loop: asyncio.AbstractEventLoop, spend: Callable[[str], object]) -> bool:
+def answer_first(task: Task, loop: asyncio.AbstractEventLoop, spend: Callable[[str], object]) -> int:
     """Answer one request that waits, as a worker whose channel is only written to; returns when its answer has left.
 
-    Not at all, if that took too long; *spend* was told so (first.py). False: it could not be done, by a fault of ours.
+    Not at all, if that took too long; *spend* was told so (first.py). Which thread of ours is about to end, 0 for none;
+    -1: it could not be done, by a fault of ours.
     """
     first = turn(task, partial(First, spend=spend), lambda: loop)
     if first is None:
-        return False
+        return -1
     if first.spent:
         end(well=True)
-    first.close()
-    return True
+    return first.close()
 
 
 def turn(

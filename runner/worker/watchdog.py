@@ -85,9 +85,9 @@ class Watchdog:
         self._onlooker.close()
 
     @property
-    def living(self) -> bool:
-        """Its thread has not ended yet."""
-        return self._onlooker.living
+    def thread(self) -> int:
+        """Which one it has, or had; 0: none."""
+        return self._onlooker.thread
 
     def _forked(self) -> None:
         # The lock may have been held by the thread, which is not there in the child.

@@ -55,7 +55,7 @@ from runner.generation import fork_safety
 early = subprocess.Popen(["sleep", "60"])
 before = fork_safety.opened()
 {left}
-print(fork_safety.culprit_since(before, {{early.pid}}))
+print(fork_safety.culprit_since(before, {{early.pid}}, 0))
 early.kill()
 """
 

@@ -30,11 +30,14 @@ def hear(*_):
     os.write(1, b"%d hears the application's handler\\n" % os.getpid())
 signal.signal(signal.SIGCHLD, hear)
 made_ready = []
-told = pause(channel, idle, busy, lambda: made_ready.append(os.getpid()))
+told = pause(channel, idle, busy, lambda: made_ready.append(os.getpid()), likely=sys.argv[3] == "likely")
 assert signal.getsignal(signal.SIGCHLD) is hear
 assert len(made_ready) == 1
 assert made_ready[0] != os.getpid()
 os.write(1, b"%d goes on as %d with %d after %d\\n" % (os.getpid(), told.message.number, len(told.descriptors), steps))
+if told.message.voids:
+    os.write(1, b"%d %s\\n" % (os.getpid(), b"is asked" if told.curious else b"is not asked"))
+    os.write(told.hush, bytes(8) + b".")
 os.read(0, 1)
 """
 
@@ -42,11 +45,12 @@ os.read(0, 1)
 class Waiting:
     """Such a process, its channel, the pipe of whoever is busy, and what it and those who go on say."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, likely: bool = True) -> None:
         self.channel, theirs = pair()
         busy, self.hush = os.pipe()
         self._popen = subprocess.Popen(
-            [sys.executable, "-c", WAITING, str(theirs.fileno()), str(busy)], pass_fds=[theirs.fileno(), busy],
+            [sys.executable, "-c", WAITING, str(theirs.fileno()), str(busy), "likely" if likely else "unlikely"],
+            pass_fds=[theirs.fileno(), busy],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         theirs.close()
@@ -101,6 +105,40 @@ def test_it_goes_on_as_often_as_it_is_told(waiting: Waiting) -> None:
     seen = {waiting.resume(number) for number in (5, 6, 7)}
     assert len(seen) == 3
     assert seen <= children(waiting.pid)
+
+
+def test_where_nobody_is_expected_no_spare_is_made_ahead() -> None:
+    """From there it is; it goes on all the same, and from then on there is one."""
+    waiting = Waiting(likely=False)
+    try:
+        os.write(waiting.hush, b".")
+        first = waiting.resume(5)
+        os.kill(first, signal.SIGKILL)
+        assert waiting.spare() != first
+    finally:
+        waiting.close()
+
+
+def test_where_nobody_is_expected_the_end_is_heard() -> None:
+    """Of the channel: it is of no use any more."""
+    waiting = Waiting(likely=False)
+    try:
+        os.write(waiting.hush, b".")
+        waiting.channel.close()
+        assert waiting.output.read() == b""
+    finally:
+        waiting.close()
+
+
+def test_who_goes_on_says_where_it_has_written_until_somebody_has(waiting: Waiting) -> None:
+    """It is the same for all who go on from there. This one says it through the pipe, before it lets others be busy."""
+    for number, asked in ((5, "is asked"), (6, "is not asked")):
+        waiting.channel.send(Resume(number, 1, [], 0.0))
+        said = [waiting.says()[1] for _ in range(2)]
+        while said[-1] not in ("is asked", "is not asked"):
+            said.append(waiting.says()[1])
+        assert said[-1] == asked
+        waiting.spare()
 
 
 def test_what_comes_along_with_the_order_is_there(waiting: Waiting) -> None:

@@ -1,0 +1,83 @@
+"""What a process has written since it was forked; and what of that is copied before it is written."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from runner.generation import pages
+
+FORKED = """
+import mmap, os, sys
+from array import array
+from runner.generation import pages
+SIZE, COUNT = mmap.PAGESIZE, 64
+memory = mmap.mmap(-1, SIZE * COUNT, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+for number in range(COUNT):
+    memory[number * SIZE] = 1
+import ctypes
+start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+
+def ours(told):
+    entries = array("Q")
+    entries.frombytes(told)
+    places = {entry - entry % SIZE + SIZE * more for entry in entries for more in range(entry % SIZE + 1)}
+    return {(place - start) // SIZE for place in places if start <= place < start + SIZE * COUNT}
+
+{most}
+pid = os.fork()
+if not pid:
+    for number in (3, 4, 5, 9):
+        memory[number * SIZE] = 2
+    told = pages.written()
+    other = os.fork()
+    if not other:
+        # All is shared again; what is copied now is what is the child's alone.
+        before = ours(pages.written())
+        pages.copy_ahead(told)
+        after = ours(pages.written())
+        print(sorted(before), sorted(after), [memory[number * SIZE] for number in (3, 9, 10)], flush=True)
+        os._exit(0)
+    os.waitpid(other, 0)
+    print(sorted(ours(told)), flush=True)
+    os._exit(0)
+os.waitpid(pid, 0)
+"""
+
+
+def forked(most: str = "") -> list[str]:
+    """What the two processes say."""
+    code = FORKED.replace("{most}", most)
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+
+
+def test_what_was_written_is_told_and_copied() -> None:
+    """Pages, and no others; nothing in them changes."""
+    copied, told = forked()
+    assert told == "[3, 4, 5, 9]"
+    assert copied == "[] [3, 4, 5, 9] [2, 2, 1]"
+
+
+def test_no_more_is_copied_than_there_is_room_for() -> None:
+    """The first ones."""
+    copied, _ = forked("pages.MOST = 0")
+    assert copied == "[] [] [2, 2, 1]"
+
+
+@pytest.mark.parametrize("told", [b"", bytes(8), (2**63).to_bytes(8, sys.byteorder)])
+def test_what_is_nowhere_is_passed_over(told: bytes) -> None:
+    """Memory that was new there is not here."""
+    pages.copy_ahead(told)
+
+
+def test_where_nothing_is_told_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system without a page map."""
+
+    def refuse(*_: object) -> bytes:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "pread", refuse)
+    assert pages.written() == b""
