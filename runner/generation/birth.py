@@ -72,14 +72,13 @@ class Birth:
         self.late: list[str] = []
         self.copies: set[int] = set()
         self._attempt = Attempt(self._before_load)
-        slots = (messages.FORKING, messages.ZYGOTE)
-        able = self.watched and begin.slot in slots and begin.lifeline >= 0 and lifeline.works()
-        most = settings.checkpoints if able else 0
+        able = self.watched and begin.slot in (messages.FORKING, messages.ZYGOTE) and begin.lifeline >= 0
+        most = settings.checkpoints if able and lifeline.works() else 0
         self._placement = Placement(most, frozenset(begin.hot), begin.step or FIRST_STEP)
         self._bond = -1
         self._hushes: list[int] = []
-        self._curious, self._written, self._paused_at = False, b"", -1
-        self._resumed = self.first = False
+        self._resumed = self.first = self._curious = False
+        self._written, self._paused_at = b"", -1
         self._learned = Learned("")
         self._preload = Preload([], "", (), self._unfit)
         self._name()
@@ -106,7 +105,7 @@ class Birth:
         self._report()
 
     def survive(self) -> None:
-        """The supervisor's end is heard from now on, and no reason to end at once."""
+        """The supervisor's end is heard from now on, and no reason to end at once; in a copy it never was."""
         if self._bond >= 0:
             os.close(self._bond)
             self._bond = -1
@@ -122,17 +121,17 @@ class Birth:
 
     def release(self) -> None:
         """Those who wait may become busy now."""
-        last_words = self._written
+        told = self._written[: pages.TOLD]
         for hush in self._hushes:
             with contextlib.suppress(BrokenPipeError):  # it has been given up
-                os.write(hush, last_words + b".")
-            last_words = b""  # the others have been left behind in this import, and go on from elsewhere
+                os.write(hush, told + b".")
+            told = b""  # the others have been left behind in this import
         self.let_go()
 
     def note_written(self) -> None:
-        """Nobody has been forked yet, and what somebody waited for is done: who goes on next will write there, too."""
-        if self._curious and not self.copies:
-            self._written = pages.written()
+        """Who goes on next will write there, too. To be called before a fork: what is shared then is not known."""
+        if self._curious:
+            self._written += pages.written()
 
     def let_go(self) -> None:
         """In a child: whoever waits for our end must not wait for the child's."""
@@ -223,9 +222,8 @@ class Birth:
     def _about(self, name: str, path: str) -> None:
         """The file of the module *name* is about to be read."""
         # Where nothing was imported since the last pause, whoever was paused there is as good.
-        if self.recorder.count == self._paused_at or os.getpid() != self._attempt.process:
-            return
-        if self._placement.wants(path, self._attempt.elapsed()):
+        new = self.recorder.count != self._paused_at and os.getpid() == self._attempt.process
+        if new and self._placement.wants(path, self._attempt.elapsed()):
             self._checkpoint(name, path)
 
     def _checkpoint(self, name: str, path: str) -> None:
@@ -241,6 +239,7 @@ class Birth:
         noted = os.fstat(self.begin.journal).st_size
         began = self._attempt.elapsed()
         self._paused_at = self.recorder.count
+        self.note_written()
         gc.freeze()
         copy = fork()
         if not copy:
@@ -269,12 +268,13 @@ class Birth:
         """The copy's side: it waits, for ever. Returns in those who go on. *size*: bytes in the journal."""
         set_title(f"checkpoint before {name}" if name else "zygote", self.settings.target)
         self.channel.close()
+        self.survive()
         self.let_go()
         journal = self.begin.journal
         self.copies = set()
         importlib.invalidate_caches()  # for all who go on: nothing is looked for until then
-        likely = path in self._placement.hot
-        told = pause(channel, self.watch.inputs.unhashed, busy, lambda: self._make_ready(path), likely=likely)
+        idle, likely = self.watch.inputs.unhashed, path in self._placement.hot
+        told = pause(channel, idle, busy, lambda: self._make_ready(path), likely=likely)
         order, (line, noted) = told.message, told.descriptors
         self.good_until = time.monotonic()
         self.channel = Channel(socket.socket(fileno=line))

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-FIRST_STEP = 0.01
-"""Seconds of import between two checkpoints, as long as nothing is known: a fork costs some thousandths."""
+FIRST_STEP = 0.05
+"""Seconds of import between two checkpoints, as long as nothing is known: a fork costs some thousandths, and a process
+that waits some megabytes."""
 WORTH = 10
 """So many times what the last fork took must have been imported since: on a busy machine both take longer, and who goes
 on not far from the end of an import shall get there."""
