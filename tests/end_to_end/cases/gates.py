@@ -26,9 +26,14 @@ def gate(moment):
         while os.path.exists("../gate " + moment):
             time.sleep(0.001)
 
+def imports(frame):
+    while frame is not None and frame.f_code.co_name != "get_code":
+        frame = frame.f_back
+    return frame is not None
+
 def audit(event, arguments):
     if event == "open" and str(arguments[0]).endswith("/module.py"):
-        if "importlib" in sys._getframe(1).f_code.co_filename:
+        if imports(sys._getframe(1)):
             gate("stamped")
     elif event == "compile" and str(arguments[1]).endswith("/module.py"):
         gate("read")
