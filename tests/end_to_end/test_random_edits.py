@@ -15,7 +15,7 @@ from tests.conftest import Project, Runner
 from tests.end_to_end.cases.modes import BLIND
 from tests.end_to_end.reloading import agree
 from tests.support.edited_graph import Graph
-from tests.support.runner_process import Served
+from tests.support.runner_process import CHECKPOINTS, Served
 from tests.support.trouble import ready_pids, until
 
 SEED = os.environ.get("GRAPH_SEED")
@@ -62,10 +62,10 @@ def replace_worker(served: Served) -> None:
 
 
 MODES = {
-    "checkpoints": (("--workers", "1"), {}),
-    "at the next request, hold": (("--workers", "1", "--reload", "request", "--on-change", "hold"), {}),
+    "checkpoints": (("--workers", "1", *CHECKPOINTS), {}),
+    "at the next request, hold": (("--workers", "1", *CHECKPOINTS, "--reload", "request", "--on-change", "hold"), {}),
     "without checkpoints": (("--workers", "1", "--checkpoints", "0"), {}),
-    "without inotify": (("--workers", "1"), BLIND),
+    "without inotify": (("--workers", "1", *CHECKPOINTS), BLIND),
 }
 
 
