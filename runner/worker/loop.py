@@ -126,7 +126,7 @@ class Worker:
         self._collecting = self._check.stale()
         self._standing.begin(self._task.generation)
         self._acceptor.listen()
-        self._announce()
+        self._task.channel.send(messages.Ready(os.getpid()))
         if self._hosting.failed:
             # What it lacks may be there soon, a database that is being started, and nobody saves a file for that.
             self._loop.call_later(AGAIN, self._retire, "its application could not start; the next one tries again")
@@ -136,9 +136,6 @@ class Worker:
         self._signals = Signals(self._loop, self._hear_signal)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, launch.GROUP)
         self._loop.add_reader(self._task.channel, self._obey)
-
-    def _announce(self) -> None:
-        self._task.channel.send(messages.Ready(os.getpid()))
 
     def _watch_threads(self, threads: Threads) -> None:
         task, settings = self._task, self._settings
