@@ -5,6 +5,7 @@
     listings    what a directory offers to an import
     inputs      everything the application was made of, and how to compare it with the disk
     recorder    notices what is read, before it is read
+    ahead       what an import will ask for, had ready before it does
     bytecode    which compiled code may be believed
     inotify     the kernel's queue of changes, read exactly
     coverage    which watches are set, so that whatever can change an input is in it

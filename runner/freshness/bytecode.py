@@ -23,8 +23,9 @@ import importlib.util
 import marshal
 import os
 import sys
-import tempfile
+import time
 import warnings
+from collections.abc import Callable
 from types import CodeType
 
 from runner.freshness.stamps import read
@@ -39,6 +40,10 @@ CACHE_FILES = 20_000
 
 LARGE = 500_000
 """Bytes of a source up to which it is compiled ahead, by somebody who has other things to do as well."""
+
+PACE = 1e-6
+"""Seconds that compiling takes for a byte of a source, on a slow machine."""
+_STEP = 0.0001
 
 _FORMAT = b"1"
 """Changes with the form of an entry, so that another version of the runner never reads what it would not understand."""
@@ -62,38 +67,51 @@ class Bytecode:
 
     def load(self, path: str, loader: importlib.machinery.SourceFileLoader) -> CodeType:
         """The code of the source file *path*. Raises SyntaxError, OSError."""
-        if not _is_plain(loader):
+        if not is_plain(loader):
             return loader.source_to_code(loader.get_data(path), path)
         code = self._believed(path)
         if code is not None:
             return code
         source = read(path)
         entry = self._entry(path, source)
-        code = _read_code(entry) if entry else None
+        code = (_read_code(entry) or _await_code(entry, len(source))) if entry else None
         if code is None:
             code = loader.source_to_code(source, path)
             if entry:
                 self._wrote = True
-                _write_code(entry, code)
+                _write_code(entry, lambda: code)
         return code
 
-    def compile_ahead(self, path: str) -> None:
-        """Have the code of *path* in the cache before somebody asks for it.
+    def find(self, path: str) -> CodeType | None:
+        """The code of the source file *path*, if somebody has compiled it before. Raises OSError."""
+        if (code := self._believed(path)) is not None:
+            return code
+        entry = self._entry(path, read(path))
+        return _read_code(entry) if entry else None
+
+    def compile_ahead(self, path: str, *, keep: bool = True) -> None:
+        """Have the code of *path* in the cache before somebody asks for it. Not *keep*: only do the work.
 
         A story: who goes on from a checkpoint needs some milliseconds to get to the module that was saved, and then
-        that many to compile it. Whoever has told of the save has nothing to do by then, and another processor.
+        that many to compile it. Whoever has told of the save has nothing to do by then, and another processor. If that
+        one has begun, it will have ended before another could that begins now; so who imports waits for it.
         """
         loader = importlib.machinery.SourceFileLoader("", path)
+
+        def compiled() -> CodeType | None:
+            code = loader.source_to_code(source, path)
+            # What the compiler warns of is for whoever imports it to hear, and perhaps to fail by.
+            return None if said else code
+
         with contextlib.suppress(Exception), warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             source = read(path, LARGE + 1)
             entry = self._entry(path, source) if len(source) <= LARGE else None
-            if entry and not os.path.exists(entry):
-                code = loader.source_to_code(source, path)
-                # What the compiler warns of is for whoever imports it to hear, and perhaps to fail by.
-                if not said:
-                    self._wrote = True
-                    _write_code(entry, code)
+            if entry and not keep:
+                compiled()
+            elif entry and not os.path.exists(entry):
+                self._wrote = True
+                _write_code(entry, compiled)
 
     def prune(self) -> None:
         """If this process has added the entry that is too many: remove a tenth, those longest unused."""
@@ -142,7 +160,7 @@ class Bytecode:
         return os.path.join(self._directory, key.hexdigest())
 
 
-def _is_plain(loader: importlib.machinery.SourceFileLoader) -> bool:
+def is_plain(loader: importlib.machinery.SourceFileLoader) -> bool:
     """Nothing between the bytes of the file and the code is the loader's own."""
     kind = type(loader)
     return kind.source_to_code is _PLAIN.source_to_code and kind.get_data is _PLAIN.get_data
@@ -189,16 +207,40 @@ def _unmarshal(data: bytes) -> CodeType | None:
     return code if isinstance(code, CodeType) else None
 
 
-def _write_code(entry: str, code: CodeType) -> None:
-    """Write beside, then rename: a reader sees a whole entry or none."""
+def _in_work(entry: str) -> str:
+    """What stands beside *entry* while somebody makes it."""
+    directory, name = os.path.split(entry)
+    return os.path.join(directory, f".{name}")
+
+
+def _await_code(entry: str, size: int) -> CodeType | None:
+    """What somebody else is compiling just now, of a source of *size* bytes; None if it comes to nothing.
+
+    He may have died at it, so for no longer than it can take: then what he left is removed, for all who come later.
+    """
+    deadline = time.monotonic() + size * PACE
+    while os.path.exists(_in_work(entry)):
+        if time.monotonic() > deadline:
+            with contextlib.suppress(OSError):
+                os.unlink(_in_work(entry))
+            return None
+        time.sleep(_STEP)
+    return _read_code(entry)
+
+
+def _write_code(entry: str, make: Callable[[], CodeType | None]) -> None:
+    """Write beside, then rename: a reader sees a whole entry or none. Raises what *make* raises."""
+    # Neither by tempfile nor by a file object, which take longer than the writing.
+    beside = _in_work(entry)
     with contextlib.suppress(OSError):
-        descriptor, beside = tempfile.mkstemp(dir=os.path.dirname(entry), prefix=".")
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            with open(descriptor, "wb") as file:
+            if (code := make()) is not None:
                 data = marshal.dumps(code)
-                file.write(_checksum(data) + data)
-            os.replace(beside, entry)
-        except OSError:
-            os.unlink(beside)
-
-
+                data = _checksum(data) + data
+                if os.write(descriptor, data) == len(data):
+                    os.replace(beside, entry)
+        finally:
+            os.close(descriptor)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(beside)

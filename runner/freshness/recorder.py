@@ -27,6 +27,7 @@ from itertools import islice
 from types import CodeType, ModuleType
 from typing import Any
 
+from runner.freshness.ahead import Ahead
 from runner.freshness.bytecode import Bytecode
 from runner.freshness.inputs import Inputs
 from runner.freshness.stamps import WRITING, Reading, Stamp, being_written, is_recent, stamp
@@ -34,8 +35,6 @@ from runner.freshness.stamps import WRITING, Reading, Stamp, being_written, is_r
 _UNSTABLE = ("/proc/", "/sys/", "/dev/")
 _DISTRIBUTIONS = (".dist-info", ".egg-info")
 _TICK = 0.01
-OLD = 3
-"""Seconds after which no file system gives another change the same time; FAT counts in twos."""
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -47,9 +46,11 @@ class Recorder:
     about    called with name and path of each source module before anything of it is noted, if set
     given    called with the name of each module that is looked for; what it returns is where it is found, if set
     started  called with the name of each module before its code runs, if set
+    ahead    what it will ask for
     """
 
     def __init__(self, inputs: Inputs, bytecode: Bytecode) -> None:
+        self.ahead = Ahead(bytecode)
         self.read: dict[str, Reading] = {}
         self._confirmed = (0, 0)
         self._positions: dict[str, int] = {}
@@ -63,7 +64,6 @@ class Recorder:
         self._began = _process_began()
         self._own = threading.local()
         self._places: dict[str, bool] = {}
-        self._ahead: dict[str, Stamp] = {}
         self._written: set[str] = set()
         places = sysconfig.get_paths()
         self.libraries = tuple(
@@ -88,7 +88,8 @@ class Recorder:
                 if recorder.about is not None:
                     recorder.about(name, place)
                 recorder._begin(name, place)
-                code, seen = whole(path, lambda: recorder._bytecode.load(path, loader))
+                ready = recorder.ahead.take(path, loader)
+                code, seen = ready or whole(path, lambda: recorder._bytecode.load(path, loader))
                 recorder.read[place] = Reading(seen, time.time_ns())
                 return code
 
@@ -129,22 +130,15 @@ class Recorder:
                 if path.endswith(".py"):
                     self._bytecode.compile_ahead(path)
 
+    def rehearse(self, paths: Iterable[str]) -> None:
+        """What `compile_ahead` will do, for its memory to be there: these are the likeliest to be saved next."""
+        with self.own_reads():
+            for path in paths:
+                self._bytecode.compile_ahead(path, keep=False)
+
     def tidy(self) -> None:
         """What has time until after the import."""
         self._bytecode.prune()
-
-    def list_ahead(self, directory: str) -> None:
-        """Modules of *directory* will be looked for, in processes that are forked from this one: have the list ready.
-
-        Python makes a new one when the modification time of the directory is another one. So it must be an old time,
-        for a young one may stay the same at the next change; and whoever looks compares the whole stamp (`look_up`).
-        """
-        finder, seen = sys.path_importer_cache.get(directory), stamp(directory)
-        if type(finder) is not importlib.machinery.FileFinder or seen is None:
-            return
-        if max(seen.mtime_ns, seen.ctime_ns) + OLD * 1e9 < time.time_ns():
-            finder.find_spec("")
-            self._ahead[directory] = seen
 
     def look_up(self, stem: str, directories: Iterable[object]) -> None:
         """A module *stem* is about to be searched in *directories*, which are as they stand in sys.path."""
@@ -162,15 +156,7 @@ class Recorder:
                     inputs.add_file(directory)
             if searchable:
                 inputs.add_lookup(stem, directory)
-                if self._ahead:
-                    self._look_behind(directory)
-
-    def _look_behind(self, directory: str) -> None:
-        """What was listed ahead is right still, or is listed anew."""
-        before = self._ahead.pop(directory, None)
-        finder = sys.path_importer_cache.get(directory)
-        if before is not None and before != stamp(directory) and isinstance(finder, importlib.machinery.FileFinder):
-            finder.invalidate_caches()
+                self.ahead.look_behind(directory)
 
     def _begin(self, name: str, path: str) -> None:
         self._note(path)

@@ -8,6 +8,8 @@
     placement    where a pause is worth it (pure)
     pause        a process that waits, and goes on more than once
     pages        which memory it has written, for those who go on after it
+    hush         who waits for whom, and the last word
+    readiness    what is got ready meanwhile
     fork_safety  whether this process may be copied, and if not, who is to blame
     drainer      the one reader of its change queue, asked by its workers
     lookout      beside it while it imports for long: is what it has read still what is there?

@@ -29,12 +29,14 @@ from typing import NoReturn
 from runner import channels_place
 from runner.freshness.git import Trees
 from runner.freshness.stamps import torn
-from runner.generation import fork_safety, lookout, page, pages
+from runner.generation import fork_safety, lookout, page
+from runner.generation.hush import Hushes
 from runner.generation.importing import Attempt, Import, import_application, record
 from runner.generation.learned import Learned
 from runner.generation.pause import fork, pause
 from runner.generation.placement import FIRST_STEP, Placement
 from runner.generation.preload import Preload
+from runner.generation.readiness import Readiness
 from runner.host.error_page import Failure
 from runner.host.loading import parse_target
 from runner.log import Log
@@ -57,6 +59,7 @@ class Birth:
     copies  processes that were left behind in this import; they are our children
     late    paths that changed while they were imported, if this generation is good all the same
     first   a request that waits may be answered before the first fork
+    hushes  those who wait until we are not busy any more
     """
 
     def __init__(self, begin: Begin, channel: Channel) -> None:
@@ -76,9 +79,9 @@ class Birth:
         most = settings.checkpoints if able and lifeline.works() else 0
         self._placement = Placement(most, frozenset(begin.hot), begin.step or FIRST_STEP)
         self._bond = -1
-        self._hushes: list[int] = []
-        self._resumed = self.first = self._curious = False
-        self._written, self._paused_at = b"", -1
+        self.hushes = Hushes()
+        self._resumed = self.first = False
+        self._paused_at = -1
         self._learned = Learned("")
         self._preload = Preload([], "", (), self._unfit)
         self._name()
@@ -112,31 +115,14 @@ class Birth:
 
     def idle_work(self) -> Iterator[None]:
         """What has time, in small steps."""
-        self.release()
+        self.hushes.release()
         yield
         for _ in self.watch.inputs.unhashed():
             yield
         self.recorder.tidy()
         yield
-
-    def release(self) -> None:
-        """Those who wait may become busy now."""
-        told = self._written[: pages.TOLD]
-        for hush in self._hushes:
-            with contextlib.suppress(BrokenPipeError):  # it has been given up
-                os.write(hush, told + b".")
-            told = b""  # the others have been left behind in this import
-        self.let_go()
-
-    def note_written(self) -> None:
-        """Who goes on next will write there, too. To be called before a fork: what is shared then is not known."""
-        if self._curious:
-            self._written += pages.written()
-
-    def let_go(self) -> None:
-        """In a child: whoever waits for our end must not wait for the child's."""
-        while self._hushes:
-            os.close(self._hushes.pop())
+        self.recorder.rehearse(self._placement.hot)
+        yield
 
     # ---- import ---------------------------------------------------------------------------------------------
 
@@ -239,7 +225,7 @@ class Birth:
         noted = os.fstat(self.begin.journal).st_size
         began = self._attempt.elapsed()
         self._paused_at = self.recorder.count
-        self.note_written()
+        self.hushes.note_written()
         gc.freeze()
         copy = fork()
         if not copy:
@@ -253,7 +239,8 @@ class Birth:
             return
         if copy > 0:
             self.copies.add(copy)
-            self._hushes.append(hush)
+            self.hushes.add(hush)
+            self.hushes.nearer |= path in self._placement.hot
             self.channel.send(messages.Paused(name, self.recorder.count), ours.fileno())
             now = self._attempt.elapsed()
             for pid in self._placement.note_taken(copy, path, now, now - began):
@@ -269,12 +256,13 @@ class Birth:
         set_title(f"checkpoint before {name}" if name else "zygote", self.settings.target)
         self.channel.close()
         self.survive()
-        self.let_go()
+        self.hushes.let_go()
         journal = self.begin.journal
         self.copies = set()
+        self._placed = len(self.watch.directories)
         importlib.invalidate_caches()  # for all who go on: nothing is looked for until then
-        idle, likely = self.watch.inputs.unhashed, path in self._placement.hot
-        told = pause(channel, idle, busy, lambda: self._make_ready(path), likely=likely)
+        readiness = Readiness(path, journal, size, self._trees, self.watch, self.recorder, self._learned)
+        told = pause(channel, readiness, busy, likely=path in self._placement.hot)
         order, (line, noted) = told.message, told.descriptors
         self.good_until = time.monotonic()
         self.channel = Channel(socket.socket(fileno=line))
@@ -285,8 +273,7 @@ class Birth:
         self.begin = self.begin._replace(
             slot=messages.FORKING, number=order.number, voids=order.voids, journal=noted
         )
-        self._hushes = [told.hush] if told.hush >= 0 else []
-        self._curious = told.hush >= 0 and told.curious
+        self.hushes = Hushes(told.hush, curious=told.curious)
         self._resumed, self.first = True, order.first
         self._placement.hot = frozenset(order.hot)
         self._placement.step = order.step or self._placement.step
@@ -296,14 +283,6 @@ class Birth:
         self._placement.last = self._attempt.elapsed()
         self._name()
         self._look_again()
-
-    def _make_ready(self, path: str) -> None:
-        """Once for all who go on from here. After a fork each look at what is there costs a page of memory."""
-        self._trees.find(self.watch.directories)
-        self._placed = len(self.watch.directories)
-        self.watch.rest()
-        self.recorder.list_ahead(os.path.dirname(path))
-        self._learned.read()
 
     def _look_again(self) -> None:
         """What was imported until here must still be what is on the disk."""

@@ -90,7 +90,7 @@ class _Generation:
         answered = self._answer_first()
         self._birth.survive()
         if answered or not self._may_answer:
-            self._birth.note_written()
+            self._birth.hushes.note_written()
         if "runner.batch" in sys.modules:
             self._private = open_private()
             if self._private is None:
@@ -121,7 +121,7 @@ class _Generation:
                 os.sched_yield()
                 self._birth.recorder.compile_ahead(self._saved)
                 self._saved = []
-        self._birth.release()
+        self._birth.hushes.release()
         os._exit(0)
 
     def _patience(self) -> float | None:
@@ -193,7 +193,7 @@ class _Generation:
     def _be_worker(self, slot: int, descriptor: int, drainer: socket.socket) -> NoReturn:
         """The child's side. It must hold nothing of the generation's, or the others would not see its end."""
         signal.set_wakeup_fd(-1)
-        self._birth.let_go()
+        self._birth.hushes.let_go()
         self._selector.close()
         self._channel.close()
         self._drainer.close()

@@ -17,9 +17,9 @@ import os
 import re
 from array import array
 
-MOST = 1500
+MOST = 3500
 """Pages that are copied ahead."""
-TOLD = 32_000
+TOLD = 60_000
 """Bytes that are told, of what `written` gives: they go through a pipe that nobody reads yet."""
 _PAGE = mmap.PAGESIZE
 _RUNS = re.compile(rb"\x01{1,256}")

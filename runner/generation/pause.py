@@ -21,10 +21,11 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, Protocol
 
 from runner.generation import pages
+from runner.generation.hush import DONE, last_words
 from runner.process.channel import Channel
 from runner.process.messages import Reaped, Resume
 
@@ -42,13 +43,23 @@ class Told(NamedTuple):
     curious: bool
 
 
-def pause(
-    channel: Channel, idle: Callable[[], Iterator[object]], busy: int, ready: Callable[[], object], *, likely: bool
-) -> Told:
+class Work(Protocol):
+    """What those who wait do meanwhile; the iterators in steps."""
+
+    def get_ready(self, *, expected: bool) -> None:
+        """Before anybody goes on, each time; *expected*: somebody is."""
+
+    def idle(self) -> Iterator[object]:
+        """Once somebody has gone on."""
+
+    def each(self) -> Iterator[object]:
+        """In each spare, until it is told to go on."""
+
+
+def pause(channel: Channel, work: Work, busy: int, *, likely: bool) -> Told:
     """Wait on *channel*; returns with what was told, in each process that goes on.
 
-    *ready*: done once, before anybody can go on. *idle*: what may be done meanwhile, in steps. *busy*: a pipe of
-    whoever is busy now, see above; it is closed. *likely*: somebody is expected to go on from here.
+    *busy*: a pipe of whoever is busy now, see above; it is closed. *likely*: somebody is expected to go on from here.
     """
     channel.sock.setblocking(True)
     heirs = _Heirs(channel)
@@ -56,18 +67,16 @@ def pause(
     before = signal.getsignal(signal.SIGCHLD)
     if before is not None:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    known = b""
+    known, near = b"", likely
     while True:
         heirs.wait(busy, channel.fileno())
-        known = _last_words(busy) or known
+        words = last_words(busy)
+        known, near = words.pages or known, near and not words.nearer
         os.close(busy)
         if _hung_up(channel.sock):
             os._exit(0)
-        ready()
-        ready = _nothing
-        for _ in idle() if heirs.seen else ():
-            if select.select([channel.fileno()], [], [], 0)[0]:
-                break
+        work.get_ready(expected=heirs.seen or likely)
+        _use_time(work.idle() if heirs.seen else (), channel)
         if not (heirs.seen or likely):
             heirs.wait(channel.fileno())
             if _hung_up(channel.sock):
@@ -80,7 +89,9 @@ def pause(
             if before is not None:
                 signal.signal(signal.SIGCHLD, before)
             if not spare:
-                pages.copy_ahead(known)
+                if near:
+                    pages.copy_ahead(known)
+                _use_time(work.each(), channel)
             return _go_on(channel, hush if not spare else -1, curious=not known)
         os.close(hush)
         heirs.wait(busy)
@@ -90,8 +101,11 @@ def pause(
             _collect(spare)
 
 
-def _nothing() -> None:
-    """It is done."""
+def _use_time(steps: Iterable[object], channel: Channel) -> None:
+    """Until there is none, because something is said on *channel*."""
+    for _ in steps:
+        if select.select([channel.fileno()], [], [], 0)[0]:
+            return
 
 
 def fork() -> int:
@@ -147,17 +161,8 @@ def _go_on(channel: Channel, hush: int, *, curious: bool) -> Told:
     channel.close()
     if hush >= 0:
         with contextlib.suppress(BrokenPipeError):  # who waits was killed
-            os.write(hush, b".")
+            os.write(hush, DONE)
     return Told(received[0], received[1], hush, curious)
-
-
-def _last_words(pipe: int) -> bytes:
-    """What stands before the byte that says that we may become busy, if that was said."""
-    os.set_blocking(pipe, False)
-    try:
-        return os.read(pipe, 1 << 16)[:-1]
-    except BlockingIOError:
-        return b""
 
 
 def _collect(pid: int) -> int:

@@ -7,9 +7,10 @@ import pytest
 
 from tests.conftest import Project, Runner
 from tests.end_to_end.reloading import agree, ask
+from tests.support.census import private
 from tests.support.project import edit
 from tests.support.runner_process import CHECKPOINTS
-from tests.support.trouble import report, until
+from tests.support.trouble import descendants, report, stat_of, title_of, until
 
 APP = """
 import {foreign}
@@ -178,3 +179,25 @@ def test_who_goes_on_twice_is_not_the_same(project: Project, runner: Runner) -> 
         assert forked == "True"
     assert len(drawn) == 3
     served.wait_for(r"resumed before drawn")
+
+
+def test_all_who_go_on_know_where_the_first_has_written(project: Project, runner: Runner) -> None:
+    """Each has that memory for itself before it is told to, not only the second one."""
+    place = project(files())
+    served = runner(place, "app:main", *CHECKPOINTS)
+    sizes: list[int] = []
+    seen: set[int] = set()
+
+    def asleep() -> int:
+        """The one that is to go on next, once it has nothing more to do: its parent waits before the same module."""
+        before = {pid for pid in descendants(served.pid) if title_of(pid).startswith("runner: checkpoint before view")}
+        states = {pid: stat for pid in before - seen if (stat := stat_of(pid)) is not None}
+        return next((pid for pid, (state, parent) in states.items() if parent in before and state == "S"), 0)
+
+    for value in range(1, 6):
+        edit(place / "view.py", module("view", value))
+        assert ask(served).text == f"0 0 {value}"
+        pid = until("there is a spare", asleep)
+        seen.add(pid)
+        sizes.append(private(pid))
+    assert min(sizes[2:]) >= 0.95 * sizes[1]

@@ -4,17 +4,20 @@ import importlib.util
 import marshal
 import os
 import py_compile
+import threading
 import time
 import warnings
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType
+from typing import Any
 
 import pytest
 
 from runner.freshness import bytecode
 from runner.freshness.bytecode import Bytecode
 from tests.freshness.recorded import record
+from tests.support.process import PATIENCE
 from tests.support.project import project
 
 OLD = 10**9
@@ -316,3 +319,72 @@ def test_what_is_no_file_is_not_touched_ahead(tmp_path: Path) -> None:
     Bytecode(str(tmp_path / "cache")).compile_ahead(str(fifo))
     assert os.read(writer, 100) == b"X = 1\n"
     os.close(writer)
+
+
+def test_what_is_there_is_found_and_nothing_is_compiled(module: Path, tmp_path: Path) -> None:
+    """In the cache, or as a .pyc that is believed."""
+    rule = Bytecode(str(tmp_path / "cache"))
+    assert rule.find(str(module)) is None
+    assert Bytecode(None).find(str(module)) is None
+    rule.compile_ahead(str(module))
+    found = rule.find(str(module))
+    assert found is not None and value(found) == 1
+
+
+def test_a_rehearsal_leaves_nothing(module: Path, tmp_path: Path) -> None:
+    """It only does the work."""
+    Bytecode(str(tmp_path / "cache")).compile_ahead(str(module), keep=False)
+    assert entries(tmp_path / "cache") == []
+
+
+def test_who_asks_for_what_is_being_compiled_waits_for_it(
+    module: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not compiled twice at the same time."""
+    begun, asked, compiled = threading.Event(), threading.Event(), []
+    make, exists = SourceFileLoader.source_to_code, os.path.exists
+
+    def slowly(loader: SourceFileLoader, data: Any, path: Any) -> CodeType:
+        compiled.append(path)
+        begun.set()
+        assert asked.wait(PATIENCE)
+        return make(loader, data, path)
+
+    def looked(path: str) -> bool:
+        asked.set()
+        return exists(path)
+
+    monkeypatch.setattr(bytecode, "PACE", 10.0)
+    monkeypatch.setattr(SourceFileLoader, "source_to_code", slowly)
+    cache = str(tmp_path / "cache")
+    other = threading.Thread(target=Bytecode(cache).compile_ahead, args=(str(module),))
+    other.start()
+    assert begun.wait(PATIENCE)
+    monkeypatch.setattr(os.path, "exists", looked)
+    rule = Bytecode(cache)
+    assert value(rule.load(str(module), SourceFileLoader("module", str(module)))) == 1
+    other.join()
+    assert compiled == [str(module)] and not rule._wrote
+
+
+def test_who_waits_for_somebody_that_has_died_compiles_it(
+    module: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the time that it could take; and nobody waits for that one again."""
+    cache = tmp_path / "cache"
+    Bytecode(str(cache)).compile_ahead(str(module))
+    (entry,) = entries(cache)
+    entry.rename(cache / f".{entry.name}")
+    monkeypatch.setattr(bytecode, "PACE", 0.0)
+    assert load(module, cache) == 1
+    assert entries(cache) == [entry]
+
+
+def test_what_is_being_compiled_by_another_is_left_to_it(module: Path, tmp_path: Path) -> None:
+    """One is enough."""
+    cache = tmp_path / "cache"
+    Bytecode(str(cache)).compile_ahead(str(module))
+    (entry,) = entries(cache)
+    beside = entry.rename(cache / f".{entry.name}")
+    Bytecode(str(cache)).compile_ahead(str(module))
+    assert entries(cache) == [beside]

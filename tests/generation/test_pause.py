@@ -17,27 +17,38 @@ from tests.support.trouble import alive, until
 
 WAITING = """
 import os, signal, socket, sys
+from runner.generation import pages
 from runner.generation.pause import pause
 from runner.process.channel import Channel
-channel, busy = Channel(socket.socket(fileno=int(sys.argv[1]))), int(sys.argv[2])
+channel, busy, words = Channel(socket.socket(fileno=int(sys.argv[1]))), int(sys.argv[2]), sys.argv[3].split()
 steps = 0
-def idle():
-    global steps
-    os.write(1, b"%d waits\\n" % os.getpid())
-    for steps in range(steps, 3):
-        yield
-def hear(*_):
-    os.write(1, b"%d hears the application's handler\\n" % os.getpid())
-signal.signal(signal.SIGCHLD, hear)
 made_ready = []
-told = pause(channel, idle, busy, lambda: made_ready.append(os.getpid()), likely=sys.argv[3] == "likely")
+def say(text):
+    os.write(1, f"{os.getpid()} {text}\\n".encode())
+class Work:
+    def get_ready(self, *, expected):
+        made_ready.append((os.getpid(), expected))
+    def idle(self):
+        global steps
+        say("waits")
+        for steps in range(steps, 3):
+            yield
+    def each(self):
+        while "steps" in words:
+            say("does a step")
+            yield
+if "copies" in words:
+    pages.copy_ahead = lambda known: say(f"copies {len(known)}")
+signal.signal(signal.SIGCHLD, hear := lambda *_: say("hears the application's handler"))
+told = pause(channel, Work(), busy, likely="likely" in words)
 assert signal.getsignal(signal.SIGCHLD) is hear
-assert len(made_ready) == 1
-assert made_ready[0] != os.getpid()
-os.write(1, b"%d goes on as %d with %d after %d\\n" % (os.getpid(), told.message.number, len(told.descriptors), steps))
+assert made_ready and all(pid != os.getpid() for pid, _ in made_ready)
+if "expects" in words:
+    say(" ".join(str(expected) for _, expected in made_ready))
+say(f"goes on as {told.message.number} with {len(told.descriptors)} after {steps}")
 if told.message.voids:
-    os.write(1, b"%d %s\\n" % (os.getpid(), b"is asked" if told.curious else b"is not asked"))
-    os.write(told.hush, bytes(8) + b".")
+    say("is asked" if told.curious else "is not asked")
+    os.write(told.hush, bytes(8) + (b">" if told.message.voids == 2 else b"."))
 os.read(0, 1)
 """
 
@@ -45,11 +56,11 @@ os.read(0, 1)
 class Waiting:
     """Such a process, its channel, the pipe of whoever is busy, and what it and those who go on say."""
 
-    def __init__(self, *, likely: bool = True) -> None:
+    def __init__(self, words: str = "likely") -> None:
         self.channel, theirs = pair()
         busy, self.hush = os.pipe()
         self._popen = subprocess.Popen(
-            [sys.executable, "-c", WAITING, str(theirs.fileno()), str(busy), "likely" if likely else "unlikely"],
+            [sys.executable, "-c", WAITING, str(theirs.fileno()), str(busy), words],
             pass_fds=[theirs.fileno(), busy],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
@@ -101,7 +112,7 @@ def waiting() -> Iterator[Waiting]:
 
 
 def test_it_goes_on_as_often_as_it_is_told(waiting: Waiting) -> None:
-    """Each time it is another process, and all of them are children of the one that waits, which got ready once."""
+    """Each time it is another process, and all of them are children of the one that waits, which got ready for it."""
     seen = {waiting.resume(number) for number in (5, 6, 7)}
     assert len(seen) == 3
     assert seen <= children(waiting.pid)
@@ -109,7 +120,7 @@ def test_it_goes_on_as_often_as_it_is_told(waiting: Waiting) -> None:
 
 def test_where_nobody_is_expected_no_spare_is_made_ahead() -> None:
     """From there it is; it goes on all the same, and from then on there is one."""
-    waiting = Waiting(likely=False)
+    waiting = Waiting("")
     try:
         os.write(waiting.hush, b".")
         first = waiting.resume(5)
@@ -121,7 +132,7 @@ def test_where_nobody_is_expected_no_spare_is_made_ahead() -> None:
 
 def test_where_nobody_is_expected_the_end_is_heard() -> None:
     """Of the channel: it is of no use any more."""
-    waiting = Waiting(likely=False)
+    waiting = Waiting("")
     try:
         os.write(waiting.hush, b".")
         waiting.channel.close()
@@ -139,6 +150,52 @@ def test_who_goes_on_says_where_it_has_written_until_somebody_has(waiting: Waiti
             said.append(waiting.says()[1])
         assert said[-1] == asked
         waiting.spare()
+
+
+def test_where_nobody_was_expected_somebody_is_once_one_has_come() -> None:
+    """Whoever gets ready is told so."""
+    waiting = Waiting("expects")
+    try:
+        os.write(waiting.hush, b".")
+        for number, expected in ((5, "False"), (6, "False True")):
+            waiting.channel.send(Resume(number, 0, [], 0.0))
+            pid, said = waiting.says()
+            assert said == expected
+            assert waiting.says()[1].startswith(f"goes on as {number}")
+            if number == 5:
+                os.kill(pid, signal.SIGKILL)
+                assert waiting.says()[1] == "waits"
+                waiting.spare()
+    finally:
+        waiting.close()
+
+
+def test_pages_are_copied_for_those_who_are_expected_here() -> None:
+    """The ones that were told; no longer, once whoever went on has left somebody behind who is nearer."""
+    waiting = Waiting("likely copies")
+    try:
+        os.write(waiting.hush, b".")
+        assert waiting.says()[1] == "copies 0"
+        waiting.channel.send(Resume(5, 1, [], 0.0))
+        assert [waiting.says()[1] for _ in range(4)] == ["goes on as 5 with 0 after 0", "is asked", "waits", "copies 8"]
+        waiting.channel.send(Resume(6, 2, [], 0.0))
+        assert [waiting.says()[1] for _ in range(3)] == ["goes on as 6 with 0 after 2", "is not asked", "waits"]
+        waiting.spare()
+        waiting.channel.send(Resume(7, 0, [], 0.0))
+        assert waiting.says()[1].startswith("goes on as 7")
+    finally:
+        waiting.close()
+
+
+def test_who_is_to_go_on_gets_ready_until_it_is_told_to() -> None:
+    """In steps; the order is more urgent than the next one."""
+    waiting = Waiting("likely steps")
+    try:
+        os.write(waiting.hush, b".")
+        assert waiting.says()[1] == "does a step"
+        assert waiting.resume(5) in children(waiting.pid)
+    finally:
+        waiting.close()
 
 
 def test_what_comes_along_with_the_order_is_there(waiting: Waiting) -> None:

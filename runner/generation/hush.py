@@ -1,0 +1,79 @@
+"""Who waits for whom: a process that may be busy keeps others quiet until it has said its last word to each of them.
+
+    a checkpoint           waits for the import that it was taken in, and then for whoever went on from it last
+    the last word          DONE, or NEARER: those who come next will go on from one that this process has left behind
+    and before that, once  the pages that it has written, for those who do go on from there (pages.py)
+
+Laws: each word is said once; who ends without has said nothing; a forked child owes nobody a word.
+Start at Hushes.release.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import NamedTuple
+
+from runner.generation import pages
+
+DONE, NEARER = b".", b">"
+
+
+class LastWords(NamedTuple):
+    """*pages* as of `pages.written`, b"" if nothing was said of them; *nearer*: see the module."""
+
+    pages: bytes = b""
+    nearer: bool = False
+
+
+class Hushes:
+    """Of one process. *origin*: the pipe of the one that it went on from, -1: of none, which is *curious* or not about
+    pages.
+
+    nearer  it has left one behind that stands nearer to what was saved
+    """
+
+    def __init__(self, origin: int = -1, *, curious: bool = False) -> None:
+        self.nearer = False
+        self._origin = origin
+        self._written: bytes | None = b"" if curious else None
+        self._left: list[int] = []
+
+    def add(self, hush: int) -> None:
+        """Of one that was left behind."""
+        self._left.append(hush)
+
+    def note_written(self) -> None:
+        """Who goes on next will write there, too. To be called before a fork: what is shared then is not known."""
+        if self._written is not None and self._origin >= 0:
+            self._written += pages.written()
+
+    def release(self) -> None:
+        """They may become busy now."""
+        if self._origin >= 0:
+            _say(self._origin, (self._written or b"")[: pages.TOLD] + (NEARER if self.nearer else DONE))
+        for hush in self._left:
+            _say(hush, DONE)
+        self.let_go()
+
+    def let_go(self) -> None:
+        """In a child: whoever waits for our end must not wait for the child's."""
+        for hush in (self._origin, *self._left):
+            if hush >= 0:
+                os.close(hush)
+        self._origin, self._left = -1, []
+
+
+def last_words(pipe: int) -> LastWords:
+    """What is said in *pipe* by now."""
+    os.set_blocking(pipe, False)
+    try:
+        said = os.read(pipe, 1 << 16)
+    except BlockingIOError:
+        return LastWords()
+    return LastWords(said[:-1], said[-1:] == NEARER)
+
+
+def _say(hush: int, words: bytes) -> None:
+    with contextlib.suppress(BrokenPipeError):  # it has been given up
+        os.write(hush, words)

@@ -1,0 +1,77 @@
+"""What those who wait at a checkpoint get ready, so that whoever goes on need not.
+
+A story: half of the time that a process takes for its first milliseconds after a fork goes into memory. Each page that
+it writes to is copied at the first time, and merely to look at an object is to write to it, for somebody counts who
+does. And what is imported from the checkpoint on was imported before, by whoever was busy when it was taken.
+
+    get_ready  by the one who waits: once, what all of them would have to look at, each for itself; and if somebody is
+               expected, what will be imported, as it was noted in the journal
+    idle       by the one who waits, once somebody has gone on: what is right for those who come after
+    each       by the one who is to go on next, until it is told to: the code of what will be imported
+
+Laws: nothing that the application could see. Start at Readiness.get_ready.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from runner.freshness.git import Trees
+from runner.freshness.inputs import File
+from runner.freshness.recorder import Recorder
+from runner.freshness.watch import Watch
+from runner.generation import lookout
+from runner.generation.learned import Learned
+
+MOST = 3_000_000
+"""Bytes of sources whose code is read ahead; it takes about a third of that in memory."""
+
+
+class Readiness:
+    """For the import of the file *path* ("": of the application), which is the next thing in this import; what stands
+    in *journal* from byte *noted* on comes then.
+    """
+
+    def __init__(
+        self, path: str, journal: int, noted: int, trees: Trees, watch: Watch, recorder: Recorder, learned: Learned
+    ) -> None:
+        self._path = path
+        self._journal = journal
+        self._noted = noted
+        self._trees = trees
+        self._watch = watch
+        self._recorder = recorder
+        self._learned = learned
+        self._next: list[str] = []
+        self._left = MOST
+        self._fresh = True
+
+    def get_ready(self, *, expected: bool) -> None:
+        """See the module."""
+        if self._fresh:
+            self._fresh = False
+            self._trees.find(self._watch.directories)
+            self._watch.rest()
+            self._recorder.ahead.list(os.path.dirname(self._path))
+            self._learned.read()
+        if expected:
+            self._foresee()
+
+    def idle(self) -> Iterator[object]:
+        """See the module; in steps."""
+        return self._watch.inputs.unhashed()
+
+    def each(self) -> Iterator[object]:
+        """See the module; in steps."""
+        for path in self._next:
+            self._recorder.ahead.read(path)
+            yield path
+
+    def _foresee(self) -> None:
+        """What has been noted since the last time."""
+        found, self._noted = lookout.read_journal(self._journal, self._noted)
+        for item in (item for additions, _ in found for item in additions.items if isinstance(item, File)):
+            if item.seen is not None and item.path.endswith(".py") and item.seen.size <= self._left:
+                self._left -= item.seen.size
+                self._next.append(item.path)

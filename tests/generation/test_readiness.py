@@ -1,0 +1,115 @@
+"""What those who wait at a checkpoint get ready: what all would look at; and what will be imported."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runner.freshness import ahead
+from runner.freshness.git import Trees
+from runner.freshness.inputs import Additions, File, Lookup
+from runner.freshness.stamps import stamp
+from runner.generation import importing, readiness
+from runner.generation.learned import Learned
+from runner.generation.readiness import Readiness
+from runner.settings import resolve
+
+
+@pytest.fixture
+def journal() -> Iterator[int]:
+    """An empty one."""
+    descriptor = os.memfd_create("journal")
+    yield descriptor
+    os.close(descriptor)
+
+
+class Ahead(ahead.Ahead):
+    """Remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.listed: list[str] = []
+        self.codes: list[str] = []
+
+    def list(self, directory: str) -> None:
+        """As told."""
+        self.listed.append(directory)
+
+    def read(self, path: str) -> None:
+        """As told."""
+        self.codes.append(path)
+
+
+@pytest.fixture
+def waiting(tmp_path: Path, journal: int) -> tuple[Readiness, Ahead]:
+    """Before the file view.py, with that journal from byte 3 on."""
+    os.write(journal, b"...")
+    watch, recorder = importing.record(resolve({"target": "app"}, {}, str(tmp_path)).settings, inotify=False)
+    notes = recorder.ahead = Ahead()
+    path = str(tmp_path / "shop" / "view.py")
+    return Readiness(path, journal, 3, Trees(watch.note), watch, recorder, Learned("")), notes
+
+
+def note(journal: int, place: Path, *names: str) -> None:
+    """As an import does."""
+    for name in names:
+        path = str(place / name)
+        items: list[File | Lookup] = [Lookup(str(place), "x", frozenset()), File(path, stamp(path))]
+        os.write(journal, f"{Additions(items).to_json()}\t{name}\n".encode())
+
+
+def get_ready(waiting: tuple[Readiness, Ahead], *, expected: bool = True) -> list[str]:
+    """The files whose code is read then."""
+    ready, notes = waiting
+    ready.get_ready(expected=expected)
+    notes.codes = []
+    assert list(ready.each()) == notes.codes
+    return [os.path.basename(path) for path in notes.codes]
+
+
+def test_the_next_directory_is_listed_once(waiting: tuple[Readiness, Ahead], tmp_path: Path) -> None:
+    """For all who go on."""
+    get_ready(waiting)
+    get_ready(waiting, expected=False)
+    assert waiting[1].listed == [str(tmp_path / "shop")]
+
+
+def test_what_was_imported_next_is_read(waiting: tuple[Readiness, Ahead], journal: int, tmp_path: Path) -> None:
+    """In that order: sources, as far as they are there; also what is noted later."""
+    for name in ("a.py", "b.py", "c.txt"):
+        (tmp_path / name).touch()
+    note(journal, tmp_path, "b.py", "none.py", "c.txt")
+    assert get_ready(waiting) == ["b.py"]
+    note(journal, tmp_path, "a.py")
+    assert get_ready(waiting) == ["b.py", "a.py"]
+
+
+def test_where_nobody_is_expected_nothing_is_read(
+    waiting: tuple[Readiness, Ahead], journal: int, tmp_path: Path
+) -> None:
+    """It would be memory for nothing."""
+    (tmp_path / "a.py").touch()
+    note(journal, tmp_path, "a.py")
+    assert get_ready(waiting, expected=False) == []
+    assert get_ready(waiting) == ["a.py"]
+
+
+def test_there_is_a_bound(
+    waiting: tuple[Readiness, Ahead], journal: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For all of them together, in bytes of their sources."""
+    for name, size in (("a.py", 3), ("b.py", 2), ("c.py", 1)):
+        (tmp_path / name).write_bytes(bytes(size))
+    waiting[0]._left = 4
+    note(journal, tmp_path, "a.py", "b.py", "c.py")
+    assert get_ready(waiting) == ["a.py", "c.py"]
+    assert readiness.MOST > 0
+
+
+def test_what_has_no_hash_is_hashed_meanwhile(waiting: tuple[Readiness, Ahead], tmp_path: Path) -> None:
+    """Once somebody has gone on."""
+    (tmp_path / "a.py").touch()
+    ready = waiting[0]
+    ready._watch.inputs.add_file(str(tmp_path / "a.py"))
+    list(ready.idle())
+    assert str(tmp_path / "a.py") in ready._watch.inputs.hashes
