@@ -22,12 +22,13 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
 from itertools import islice
 from types import CodeType, ModuleType
 from typing import Any
 
-from runner.freshness.ahead import Ahead
+from runner.freshness.ahead import INDIFFERENT, Ahead
 from runner.freshness.bytecode import Bytecode
 from runner.freshness.inputs import Inputs
 from runner.freshness.stamps import WRITING, Reading, Stamp, being_written, is_recent, stamp
@@ -56,9 +57,9 @@ class Recorder:
         self._positions: dict[str, int] = {}
         self.count = 0
         self.about: Callable[[str, str], None] | None = None
-        self.given: Callable[[str], importlib.machinery.ModuleSpec | None] | None = None
+        self.given: Callable[[str], ModuleSpec | None] | None = None
         self.started: Callable[[str], None] | None = None
-        self._inputs = inputs
+        self.inputs = inputs
         self._bytecode = bytecode
         self._data = True
         self._began = _process_began()
@@ -75,8 +76,8 @@ class Recorder:
         for module in list(sys.modules.values()):
             self._note_loaded(module)
         for directory in _site_directories():
-            self._inputs.add_scan(directory, (".pth",))
-            for name in sorted(self._inputs.scanned[directory][1]):
+            self.inputs.add_scan(directory, (".pth",))
+            for name in sorted(self.inputs.scanned[directory][1]):
                 if name.endswith(".pth"):
                     self._note_past(os.path.join(directory, name))
         recorder = self
@@ -87,8 +88,9 @@ class Recorder:
             with recorder.own_reads():
                 if recorder.about is not None:
                     recorder.about(name, place)
-                recorder._begin(name, place)
-                ready = recorder.ahead.take(path, loader)
+                fresh = recorder._begin(name, place)
+                noted = recorder.inputs.files.get(place) if fresh else stamp(place)
+                ready = recorder.ahead.take(path, noted, loader)
                 code, seen = ready or whole(path, lambda: recorder._bytecode.load(path, loader))
                 recorder.read[place] = Reading(seen, time.time_ns())
                 return code
@@ -106,12 +108,12 @@ class Recorder:
 
     def confirm(self, at: int) -> None:
         """All that is noted by now was still so at that moment (nanoseconds of the wall clock)."""
-        self._confirmed = len(self._inputs.files), at
+        self._confirmed = len(self.inputs.files), at
 
     def confirmed(self) -> tuple[frozenset[str], int]:
         """What was noted at the last `confirm`, and when that was."""
         count, at = self._confirmed
-        return frozenset(islice(self._inputs.files, count)), at  # none is ever struck out
+        return frozenset(islice(self.inputs.files, count)), at  # none is ever struck out
 
     def position(self, paths: Iterable[str]) -> int:
         """How many modules were counted before the first of these files was noted; -1: it is not known of any."""
@@ -121,7 +123,7 @@ class Recorder:
         """The import is over: from now on only modules are noted."""
         self._data = False
         for path in self._written:
-            self._inputs.accept(path)
+            self.inputs.accept(path)
 
     def compile_ahead(self, paths: Iterable[str]) -> None:
         """These are what whoever comes next imports."""
@@ -142,7 +144,7 @@ class Recorder:
 
     def look_up(self, stem: str, directories: Iterable[object]) -> None:
         """A module *stem* is about to be searched in *directories*, which are as they stand in sys.path."""
-        inputs = self._inputs
+        inputs = self.inputs
         for directory in directories:
             if type(directory) is not str:
                 continue
@@ -158,15 +160,17 @@ class Recorder:
                 inputs.add_lookup(stem, directory)
                 self.ahead.look_behind(directory)
 
-    def _begin(self, name: str, path: str) -> None:
-        self._note(path)
+    def _begin(self, name: str, path: str) -> bool:
+        """True if its stamp was taken now."""
+        fresh = self._note(path)
         self.count += 1
         if self.started is not None:
             self.started(name)
+        return fresh
 
-    def _note(self, path: str) -> None:
+    def _note(self, path: str) -> bool:
         self._positions.setdefault(path, self.count)
-        self._inputs.add_file(path)
+        return self.inputs.add_file(path)
 
     def _note_loaded(self, module: ModuleType) -> None:
         path = getattr(module, "__file__", None)
@@ -175,10 +179,10 @@ class Recorder:
 
     def _note_past(self, path: str) -> None:
         """What the interpreter itself had read before us can only be stamped now; a save since then is a change."""
-        self._inputs.add_file(path)
-        seen = self._inputs.files.get(path)
+        self.inputs.add_file(path)
+        seen = self.inputs.files.get(path)
         if seen is not None and self._began <= seen.ctime_ns <= time.time_ns():
-            self._inputs.files[path] = None
+            self.inputs.files[path] = None
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         # Every event of the process passes here, so the common case leaves after a few comparisons.
@@ -220,10 +224,10 @@ class Recorder:
         path = os.path.abspath(os.fsdecode(directory)) if isinstance(directory, str | bytes) else ""
         if path and "importlib/metadata" in lister:
             with self.own_reads():
-                self._inputs.add_scan(path, _DISTRIBUTIONS)
+                self.inputs.add_scan(path, _DISTRIBUTIONS)
         elif path and "importlib" not in lister and not f"{path}/".startswith((*self.libraries, *_UNSTABLE)):
             with self.own_reads():
-                self._inputs.add_scan(path)
+                self.inputs.add_scan(path)
 
     def _is_own(self) -> bool:
         return getattr(self._own, "reading", False)
@@ -277,12 +281,30 @@ class _Lookups:
         self._recorder = recorder
 
     def find_spec(
-        self, name: str, path: Iterable[str] | None = None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         """See importlib.abc.MetaPathFinder."""
+        where = list(sys.path if path is None else path)
         with self._recorder.own_reads():
-            self._recorder.look_up(name.rpartition(".")[2], list(sys.path if path is None else path))
-        return self._recorder.given(name) if self._recorder.given is not None else None
+            self._recorder.look_up(name.rpartition(".")[2], where)
+        if self._recorder.given is not None and (given := self._recorder.given(name)) is not None:
+            return given
+        found = self._recorder.ahead.find(name, where, self._recorder.inputs.names)
+        return found and self._after_others(found, name, path, target)
+
+    def _after_others(
+        self, found: ModuleSpec, name: str, path: Sequence[str] | None, target: ModuleType | None
+    ) -> ModuleSpec | None:
+        """What all who are asked before the finder of files find, or *found*."""
+        finders = sys.meta_path
+        if self not in finders or PathFinder not in finders:
+            return None
+        between = finders[finders.index(self) + 1 : finders.index(PathFinder)]
+        others = [each for each in between if each not in INDIFFERENT]
+        if not all(hasattr(each, "find_spec") for each in others):
+            return None  # until Python 3.11 that one may be asked in another way
+        asked = (each.find_spec(name, path, target) for each in others)
+        return next((spec for spec in asked if spec is not None), found)
 
 
 def _site_directories() -> list[str]:

@@ -61,6 +61,7 @@ class Preload:
         self._libraries = libraries
         self._unfit = unfit
         self._aside: dict[str, dict[str, ModuleType]] = {}
+        self._own: set[str] = set()
         self._seen: tuple[Any, ...] = ()
         self.loaded = self._count = 0
 
@@ -85,10 +86,13 @@ class Preload:
 
     def give(self, name: str) -> importlib.machinery.ModuleSpec | None:
         """Somebody looks for the module *name*: how to get it, if it is the next one that was put aside."""
-        asked = self._is_application(sys._getframe(2))
+        root = name.partition(".")[0]
+        asked = root not in self._own and self._is_application(sys._getframe(2))
         if asked:
             self._count += 1
-            self.heard.setdefault(name.partition(".")[0], {}).setdefault(name, self._count)
+            self.heard.setdefault(root, {}).setdefault(name, self._count)
+            if root != name and self._is_elsewhere(root):
+                self._own.add(root)  # nothing of it will ever be loaded before
         if not self._aside:
             return None
         first = next(iter(self._aside))

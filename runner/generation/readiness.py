@@ -43,7 +43,7 @@ class Readiness:
         self._watch = watch
         self._recorder = recorder
         self._learned = learned
-        self._next: list[str] = []
+        self._next: list[tuple[str, str]] = []
         self._left = MOST
         self._fresh = True
 
@@ -53,7 +53,8 @@ class Readiness:
             self._fresh = False
             self._trees.find(self._watch.directories)
             self._watch.rest()
-            self._recorder.ahead.list(os.path.dirname(self._path))
+            self._recorder.ahead.rest()
+            self._recorder.ahead.list_directory(os.path.dirname(self._path))
             self._learned.read()
         if expected:
             self._foresee()
@@ -64,14 +65,18 @@ class Readiness:
 
     def each(self) -> Iterator[object]:
         """See the module; in steps."""
-        for path in self._next:
+        for name, path in self._next:
+            self._recorder.ahead.search(name, path)
             self._recorder.ahead.read(path)
-            yield path
+            yield name
 
     def _foresee(self) -> None:
         """What has been noted since the last time."""
         found, self._noted = lookout.read_journal(self._journal, self._noted)
-        for item in (item for additions, _ in found for item in additions.items if isinstance(item, File)):
-            if item.seen is not None and item.path.endswith(".py") and item.seen.size <= self._left:
-                self._left -= item.seen.size
-                self._next.append(item.path)
+        for additions, name in found:
+            # Before its code runs a module's file is noted, last, unless it was known before.
+            last = additions.items[-1] if additions.items else None
+            size = last.seen.size if isinstance(last, File) and last.seen is not None else 0
+            if isinstance(last, File) and last.path.endswith(".py") and size <= self._left:
+                self._left -= size
+                self._next.append((name, last.path))

@@ -29,11 +29,19 @@ class Ahead(ahead.Ahead):
 
     def __init__(self) -> None:
         self.listed: list[str] = []
+        self.names: list[str] = []
         self.codes: list[str] = []
 
-    def list(self, directory: str) -> None:
+    def rest(self) -> None:
+        """Nothing is known."""
+
+    def list_directory(self, directory: str) -> None:
         """As told."""
         self.listed.append(directory)
+
+    def search(self, name: str, path: str) -> None:
+        """As told."""
+        self.names.append(name)
 
     def read(self, path: str) -> None:
         """As told."""
@@ -62,9 +70,10 @@ def get_ready(waiting: tuple[Readiness, Ahead], *, expected: bool = True) -> lis
     """The files whose code is read then."""
     ready, notes = waiting
     ready.get_ready(expected=expected)
-    notes.codes = []
-    assert list(ready.each()) == notes.codes
-    return [os.path.basename(path) for path in notes.codes]
+    notes.names, notes.codes = [], []
+    assert list(ready.each()) == notes.names
+    assert notes.names == [os.path.basename(path) for path in notes.codes]
+    return notes.names
 
 
 def test_the_next_directory_is_listed_once(waiting: tuple[Readiness, Ahead], tmp_path: Path) -> None:
@@ -75,10 +84,11 @@ def test_the_next_directory_is_listed_once(waiting: tuple[Readiness, Ahead], tmp
 
 
 def test_what_was_imported_next_is_read(waiting: tuple[Readiness, Ahead], journal: int, tmp_path: Path) -> None:
-    """In that order: sources, as far as they are there; also what is noted later."""
+    """In that order: sources that were noted right before a module's code ran; also what is noted later."""
     for name in ("a.py", "b.py", "c.txt"):
         (tmp_path / name).touch()
-    note(journal, tmp_path, "b.py", "none.py", "c.txt")
+    note(journal, tmp_path, "b.py", "c.txt")
+    os.write(journal, b"[]\tnoted before\n")
     assert get_ready(waiting) == ["b.py"]
     note(journal, tmp_path, "a.py")
     assert get_ready(waiting) == ["b.py", "a.py"]
