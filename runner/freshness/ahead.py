@@ -7,7 +7,7 @@
 Laws: what was got ready is used once, and only if the file or directory is, by its stamp, what it was; a stamp that
 could stay the same at the next change is none to rely on, so what changed a moment ago is not got ready. A spec is
 given only where Python would search the same directories by the same finders, and would see the same names there.
-Nothing is compiled here, and nothing of the application runs. Start at Ahead.read, then Ahead.take.
+Nothing is compiled here, and nothing of the application runs. Start at Ahead.search, then Ahead.find.
 """
 
 from __future__ import annotations

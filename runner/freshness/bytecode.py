@@ -44,6 +44,7 @@ LARGE = 500_000
 PACE = 1e-6
 """Seconds that compiling takes for a byte of a source, on a slow machine."""
 _STEP = 0.0001
+"""Seconds between two looks whether somebody else is through with it."""
 
 _FORMAT = b"1"
 """Changes with the form of an entry, so that another version of the runner never reads what it would not understand."""

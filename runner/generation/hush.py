@@ -51,9 +51,9 @@ class Hushes:
     def release(self) -> None:
         """They may become busy now."""
         if self._origin >= 0:
-            _say(self._origin, (self._written or b"")[: pages.TOLD] + (NEARER if self.nearer else DONE))
+            say(self._origin, (self._written or b"")[: pages.TOLD] + (NEARER if self.nearer else DONE))
         for hush in self._left:
-            _say(hush, DONE)
+            say(hush, DONE)
         self.let_go()
 
     def let_go(self) -> None:
@@ -74,6 +74,7 @@ def last_words(pipe: int) -> LastWords:
     return LastWords(said[:-1], said[-1:] == NEARER)
 
 
-def _say(hush: int, words: bytes) -> None:
+def say(hush: int, words: bytes) -> None:
+    """Say that to whoever waits, if it does still."""
     with contextlib.suppress(BrokenPipeError):  # it has been given up
         os.write(hush, words)

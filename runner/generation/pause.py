@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 from runner.generation import pages
-from runner.generation.hush import DONE, last_words
+from runner.generation.hush import DONE, last_words, say
 from runner.process.channel import Channel
 from runner.process.messages import Reaped, Resume
 
@@ -160,8 +160,7 @@ def _go_on(channel: Channel, hush: int, *, curious: bool) -> Told:
         os._exit(1)
     channel.close()
     if hush >= 0:
-        with contextlib.suppress(BrokenPipeError):  # who waits was killed
-            os.write(hush, DONE)
+        say(hush, DONE)
     return Told(received[0], received[1], hush, curious)
 
 

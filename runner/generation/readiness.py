@@ -7,7 +7,7 @@ does. And what is imported from the checkpoint on was imported before, by whoeve
     get_ready  by the one who waits: once, what all of them would have to look at, each for itself; and if somebody is
                expected, what will be imported, as it was noted in the journal
     idle       by the one who waits, once somebody has gone on: what is right for those who come after
-    each       by the one who is to go on next, until it is told to: the code of what will be imported
+    each       by the one who is to go on next, until it is told to: where that is found, and its code
 
 Laws: nothing that the application could see. Start at Readiness.get_ready.
 """
@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from runner.freshness.git import Trees
 from runner.freshness.inputs import File
 from runner.freshness.recorder import Recorder
+from runner.freshness.stamps import Stamp
 from runner.freshness.watch import Watch
 from runner.generation import lookout
 from runner.generation.learned import Learned
@@ -75,8 +76,7 @@ class Readiness:
         found, self._noted = lookout.read_journal(self._journal, self._noted)
         for additions, name in found:
             # Before its code runs a module's file is noted, last, unless it was known before.
-            last = additions.items[-1] if additions.items else None
-            size = last.seen.size if isinstance(last, File) and last.seen is not None else 0
-            if isinstance(last, File) and last.path.endswith(".py") and size <= self._left:
-                self._left -= size
-                self._next.append((name, last.path))
+            match additions.items[-1:]:
+                case [File(path, Stamp(size=size))] if path.endswith(".py") and size <= self._left:
+                    self._left -= size
+                    self._next.append((name, path))

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -120,25 +121,19 @@ def test_it_goes_on_as_often_as_it_is_told(waiting: Waiting) -> None:
 
 def test_where_nobody_is_expected_no_spare_is_made_ahead() -> None:
     """From there it is; it goes on all the same, and from then on there is one."""
-    waiting = Waiting("")
-    try:
+    with closing(Waiting("")) as waiting:
         os.write(waiting.hush, b".")
         first = waiting.resume(5)
         os.kill(first, signal.SIGKILL)
         assert waiting.spare() != first
-    finally:
-        waiting.close()
 
 
 def test_where_nobody_is_expected_the_end_is_heard() -> None:
     """Of the channel: it is of no use any more."""
-    waiting = Waiting("")
-    try:
+    with closing(Waiting("")) as waiting:
         os.write(waiting.hush, b".")
         waiting.channel.close()
         assert waiting.output.read() == b""
-    finally:
-        waiting.close()
 
 
 def test_who_goes_on_says_where_it_has_written_until_somebody_has(waiting: Waiting) -> None:
@@ -154,8 +149,7 @@ def test_who_goes_on_says_where_it_has_written_until_somebody_has(waiting: Waiti
 
 def test_where_nobody_was_expected_somebody_is_once_one_has_come() -> None:
     """Whoever gets ready is told so."""
-    waiting = Waiting("expects")
-    try:
+    with closing(Waiting("expects")) as waiting:
         os.write(waiting.hush, b".")
         for number, expected in ((5, "False"), (6, "False True")):
             waiting.channel.send(Resume(number, 0, [], 0.0))
@@ -166,14 +160,11 @@ def test_where_nobody_was_expected_somebody_is_once_one_has_come() -> None:
                 os.kill(pid, signal.SIGKILL)
                 assert waiting.says()[1] == "waits"
                 waiting.spare()
-    finally:
-        waiting.close()
 
 
 def test_pages_are_copied_for_those_who_are_expected_here() -> None:
     """The ones that were told; no longer, once whoever went on has left somebody behind who is nearer."""
-    waiting = Waiting("likely copies")
-    try:
+    with closing(Waiting("likely copies")) as waiting:
         os.write(waiting.hush, b".")
         assert waiting.says()[1] == "copies 0"
         waiting.channel.send(Resume(5, 1, [], 0.0))
@@ -183,19 +174,14 @@ def test_pages_are_copied_for_those_who_are_expected_here() -> None:
         waiting.spare()
         waiting.channel.send(Resume(7, 0, [], 0.0))
         assert waiting.says()[1].startswith("goes on as 7")
-    finally:
-        waiting.close()
 
 
 def test_who_is_to_go_on_gets_ready_until_it_is_told_to() -> None:
     """In steps; the order is more urgent than the next one."""
-    waiting = Waiting("likely steps")
-    try:
+    with closing(Waiting("likely steps")) as waiting:
         os.write(waiting.hush, b".")
         assert waiting.says()[1] == "does a step"
         assert waiting.resume(5) in children(waiting.pid)
-    finally:
-        waiting.close()
 
 
 def test_what_comes_along_with_the_order_is_there(waiting: Waiting) -> None:
