@@ -36,7 +36,7 @@ from runner.generation.learned import Learned
 from runner.generation.pause import fork, pause
 from runner.generation.placement import FIRST_STEP, Placement
 from runner.generation.preload import Preload
-from runner.generation.readiness import Readiness
+from runner.generation.readiness import Readiness, imported
 from runner.host.error_page import Failure
 from runner.host.loading import parse_target
 from runner.log import Log
@@ -121,6 +121,9 @@ class Birth:
             yield
         self.recorder.tidy()
         yield
+        if self._placement.most and not self._resumed:
+            self._learn_own()
+        yield
         self.recorder.rehearse(self._placement.hot)
         yield
 
@@ -133,6 +136,11 @@ class Birth:
         if self._placement.most and self.result.failure is None:
             with self.recorder.own_reads():
                 self._learned.learn(self._preload.settle())
+
+    def _learn_own(self) -> None:
+        found, _ = imported(self.begin.journal)
+        with self.recorder.own_reads():
+            self._learned.learn_own([each for each in found if not each[1].startswith(self.recorder.libraries)])
 
     def _import_nothing(self) -> None:
         """The last attempt's process died in the import: show that, and watch what it had read until then."""

@@ -2,6 +2,7 @@
 
     names    the modules of others that it asks for, in its order (preload.py)
     without  those at which that order has to end, because what comes then must not come earlier
+    own      its own modules, by name and file, in the order of a start: a hint for those who get ready (readiness.py)
 
 Kept in the cache directory, by target, directory, interpreter and the versions of all that is installed: of other
 versions something else may be true.
@@ -24,7 +25,7 @@ from dataclasses import dataclass, field
 from runner.freshness.bytecode import open_cache
 from runner.settings import Settings
 
-_FORM = "1"
+_FORM = "2"
 """Changes with the form of the file."""
 
 
@@ -35,6 +36,7 @@ class Learned:
     path: str
     names: list[str] = field(default_factory=list)
     without: list[str] = field(default_factory=list)
+    own: list[tuple[str, str]] = field(default_factory=list)
 
     @classmethod
     def of(cls, settings: Settings) -> Learned:
@@ -51,7 +53,8 @@ class Learned:
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             with open(self.path, encoding="utf-8") as file:
                 told = json.load(file)
-            self.names, self.without = _texts(told["names"]), _texts(told["without"])
+            names, without, own = (_texts(told[each]) for each in ("names", "without", "own"))
+            self.names, self.without, self.own = names, without, list(zip(own[::2], own[1::2], strict=True))
 
     def wanted(self, refused: Iterable[str] = ()) -> list[str]:
         """The modules to load, up to the first one that must not be; *refused* by the settings."""
@@ -62,7 +65,18 @@ class Learned:
     def learn(self, names: list[str]) -> None:
         """A start has asked for these."""
         if names != self.names:
+            # Who was paused before this was known learns it at each edit, while somebody waits; and to put a file in
+            # the place of another one takes a disk that is told what is free (mount -o discard) some milliseconds.
+            self.read()
+        if names != self.names:
             self.names = names
+            self._write()
+
+    def learn_own(self, own: list[tuple[str, str]]) -> None:
+        """And it has imported these."""
+        self.read()
+        if own != self.own:
+            self.own = own
             self._write()
 
     def stop_at(self, name: str) -> None:
@@ -74,23 +88,12 @@ class Learned:
         """Beside, then renamed: a reader sees a whole file or none."""
         if not self.path:
             return
-        text = json.dumps({"names": self.names, "without": self.without})
+        own = [text for each in self.own for text in each]
         with contextlib.suppress(OSError):
-            # Who was paused before this was known learns it at each edit, while somebody waits; and to put a file in
-            # the place of another one takes a disk that is told what is free (mount -o discard) some milliseconds.
-            if self._stands(text):
-                return
             descriptor, beside = tempfile.mkstemp(dir=os.path.dirname(self.path), prefix=".")
             with open(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
+                json.dump({"names": self.names, "without": self.without, "own": own}, file)
             os.replace(beside, self.path)
-
-    def _stands(self, text: str) -> bool:
-        try:
-            with open(self.path, encoding="utf-8") as file:
-                return file.read() == text
-        except (FileNotFoundError, ValueError):
-            return False
 
 
 def _texts(value: object) -> list[str]:

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from runner.freshness.git import Trees
 from runner.freshness.inputs import File
 from runner.freshness.recorder import Recorder
-from runner.freshness.stamps import Stamp
+from runner.freshness.stamps import stamp
 from runner.freshness.watch import Watch
 from runner.generation import lookout
 from runner.generation.learned import Learned
@@ -72,11 +72,22 @@ class Readiness:
             yield name
 
     def _foresee(self) -> None:
-        """What has been noted since the last time."""
-        found, self._noted = lookout.read_journal(self._journal, self._noted)
-        for additions, name in found:
-            # Before its code runs a module's file is noted, last, unless it was known before.
-            match additions.items[-1:]:
-                case [File(path, Stamp(size=size))] if path.endswith(".py") and size <= self._left:
-                    self._left -= size
-                    self._next.append((name, path))
+        """What has been noted since the last time; before all of it, what an earlier start has noted."""
+        if self._path:
+            found, self._noted = imported(self._journal, self._noted)
+        else:
+            self._learned.read()
+            found = [] if self._next else self._learned.own
+        for name, path in found:
+            seen = stamp(path)
+            if seen is not None and seen.size <= self._left:
+                self._left -= seen.size
+                self._next.append((name, path))
+
+
+def imported(journal: int, start: int = 0) -> tuple[list[tuple[str, str]], int]:
+    """The source modules that an import has noted from byte *start* on, by name and file; and where to go on."""
+    lines, end = lookout.read_journal(journal, start)
+    # Before its code runs a module's file is noted, last, unless it was known before.
+    lasts = [(name, additions.items[-1]) for additions, name in lines if additions.items]
+    return [(name, last.path) for name, last in lasts if isinstance(last, File) and last.path.endswith(".py")], end

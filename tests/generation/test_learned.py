@@ -59,6 +59,26 @@ def test_what_somebody_else_has_learned_meanwhile(tmp_path: Path) -> None:
     assert older.names == ["flask"]
 
 
+def test_what_the_application_has_itself_is_known_the_next_time(tmp_path: Path) -> None:
+    """By name and file, in its order; beside what is known of others, whoever has learned that."""
+    own = [("shop", "/srv/shop/__init__.py"), ("shop.view", "/srv/shop/view.py")]
+    mine, other = Learned.of(settings(tmp_path)), Learned.of(settings(tmp_path))
+    other.learn(["flask"])
+    mine.learn_own(own)
+    other.learn(["pandas"])
+    found = Learned.of(settings(tmp_path))
+    assert (found.names, found.own) == (["pandas"], own)
+
+
+def test_the_same_modules_of_its_own_are_not_written_again(tmp_path: Path) -> None:
+    """Each run finds them."""
+    Learned.of(settings(tmp_path)).learn_own([("shop", "/srv/shop.py")])
+    learned = Learned.of(settings(tmp_path))
+    before = os.stat(learned.path).st_ino
+    learned.learn_own([("shop", "/srv/shop.py")])
+    assert os.stat(learned.path).st_ino == before
+
+
 @pytest.mark.parametrize(("without", "refused", "wanted"), [
     ([], [], ["a", "b", "c"]), (["b"], [], ["a"]), ([], ["c"], ["a", "b"]), (["c"], ["a"], []),
     (["x"], ["y"], ["a", "b", "c"]),
@@ -75,13 +95,15 @@ def test_the_order_ends_at_what_must_not_come_earlier(
 
 
 @pytest.mark.parametrize("content", [
-    "", "null", "[]", "{}", '{"names": 1, "without": []}', '{"names": [1], "without": []}', "{\x00", "\udcff",
+    "", "null", "[]", "{}", '{"names": 1, "without": [], "own": []}', '{"names": [1], "without": [], "own": []}',
+    '{"names": ["a"], "without": [], "own": ["b"]}', '{"names": ["a"], "without": []}', "{\x00", "\udcff",
 ])
 def test_what_cannot_be_read_is_not_known(tmp_path: Path, content: str) -> None:
     """Half a file, another form, other bytes."""
     learned = Learned.of(settings(tmp_path))
     Path(learned.path).write_text(content, encoding="utf-8", errors="surrogateescape")
-    assert Learned.of(settings(tmp_path)).names == []
+    learned = Learned.of(settings(tmp_path))
+    assert (learned.names, learned.own) == ([], [])
 
 
 def test_who_else_may_write_there_is_not_believed(tmp_path: Path) -> None:
@@ -105,4 +127,7 @@ def test_the_file_is_plain(tmp_path: Path) -> None:
     """Whoever wants to know what is preloaded can look."""
     learned = Learned.of(settings(tmp_path))
     learned.learn(["flask"])
-    assert json.loads(Path(learned.path).read_text()) == {"names": ["flask"], "without": []}
+    learned.learn_own([("shop", "/srv/shop.py")])
+    assert json.loads(Path(learned.path).read_text()) == {
+        "names": ["flask"], "without": [], "own": ["shop", "/srv/shop.py"],
+    }  # fmt: skip

@@ -12,7 +12,7 @@ from runner.freshness.inputs import Additions, File, Lookup
 from runner.freshness.stamps import stamp
 from runner.generation import importing, readiness
 from runner.generation.learned import Learned
-from runner.generation.readiness import Readiness
+from runner.generation.readiness import Readiness, imported
 from runner.settings import resolve
 
 
@@ -52,10 +52,14 @@ class Ahead(ahead.Ahead):
 def waiting(tmp_path: Path, journal: int) -> tuple[Readiness, Ahead]:
     """Before the file view.py, with that journal from byte 3 on."""
     os.write(journal, b"...")
-    watch, recorder = importing.record(resolve({"target": "app"}, {}, str(tmp_path)).settings, inotify=False)
+    return wait(tmp_path, str(tmp_path / "shop" / "view.py"), journal, Learned(""))
+
+
+def wait(place: Path, path: str, journal: int, learned: Learned) -> tuple[Readiness, Ahead]:
+    """Before the file *path*, with that journal from byte 3 on."""
+    watch, recorder = importing.record(resolve({"target": "app"}, {}, str(place)).settings, inotify=False)
     notes = recorder.ahead = Ahead()
-    path = str(tmp_path / "shop" / "view.py")
-    return Readiness(path, journal, 3, Trees(watch.note), watch, recorder, Learned("")), notes
+    return Readiness(path, journal, 3, Trees(watch.note), watch, recorder, learned), notes
 
 
 def note(journal: int, place: Path, *names: str) -> None:
@@ -94,6 +98,18 @@ def test_what_was_imported_next_is_read(waiting: tuple[Readiness, Ahead], journa
     assert get_ready(waiting) == ["b.py", "a.py"]
 
 
+def test_before_the_application_that_is_what_an_earlier_start_has_taught(journal: int, tmp_path: Path) -> None:
+    """Even if that is learned only after it began to wait; once; a file that is no more is passed over."""
+    for name in ("app.py", "view.py"):
+        (tmp_path / name).touch()
+    earlier, learned = Learned(str(tmp_path / "learned.json")), Learned(str(tmp_path / "learned.json"))
+    waiting = wait(tmp_path, "", journal, learned)
+    assert get_ready(waiting, expected=False) == []
+    earlier.learn_own([(name, str(tmp_path / name)) for name in ("app.py", "gone.py", "view.py")])
+    assert get_ready(waiting) == ["app.py", "view.py"]
+    assert get_ready(waiting) == ["app.py", "view.py"]
+
+
 def test_where_nobody_is_expected_nothing_is_read(
     waiting: tuple[Readiness, Ahead], journal: int, tmp_path: Path
 ) -> None:
@@ -123,3 +139,14 @@ def test_what_has_no_hash_is_hashed_meanwhile(waiting: tuple[Readiness, Ahead], 
     ready._watch.inputs.add_file(str(tmp_path / "a.py"))
     list(ready.idle())
     assert str(tmp_path / "a.py") in ready._watch.inputs.hashes
+
+
+def test_what_an_import_has_noted(journal: int, tmp_path: Path) -> None:
+    """Its source modules, in order; then what it has noted since."""
+    for name in ("a.py", "b.so", "c.py"):
+        (tmp_path / name).touch()
+    note(journal, tmp_path, "a.py", "b.so")
+    found, end = imported(journal)
+    assert found == [("a.py", str(tmp_path / "a.py"))]
+    note(journal, tmp_path, "c.py")
+    assert imported(journal, end)[0] == [("c.py", str(tmp_path / "c.py"))]
