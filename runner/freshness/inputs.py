@@ -22,6 +22,7 @@ import re
 import stat
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator
+from json.encoder import encode_basestring_ascii as quote
 from typing import NamedTuple
 
 from runner.freshness.listings import MODULES, Listing, find_importable, join, list_ending, list_importable, stem_of
@@ -29,7 +30,6 @@ from runner.freshness.patterns import translate, walk
 from runner.freshness.stamps import HASHED, Stamp, digest, is_recent, is_young, stamp, stamp_of
 
 _NONE: frozenset[str] = frozenset()
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class File(NamedTuple):
@@ -39,6 +39,10 @@ class File(NamedTuple):
     seen: Stamp | None
     young: str = ""
 
+    def to_json(self) -> str:
+        """[path, stamp or null, digest]"""
+        return f"[{quote(self.path)},{list(self.seen) if self.seen else 'null'},{quote(self.young)}]"
+
 
 class Lookup(NamedTuple):
     """A search for the module *stem* in *directory*, and the entries it could find."""
@@ -46,6 +50,10 @@ class Lookup(NamedTuple):
     directory: str
     stem: str
     names: frozenset[str]
+
+    def to_json(self) -> str:
+        """[directory, stem, [name, …]]"""
+        return f"[{quote(self.directory)},{quote(self.stem)},[{','.join(map(quote, sorted(self.names)))}]]"
 
 
 class Additions(NamedTuple):
@@ -55,8 +63,8 @@ class Additions(NamedTuple):
 
     def to_json(self) -> str:
         """One line of text."""
-        rows = [[*item[:-1], sorted(item.names) if isinstance(item, Lookup) else item.young] for item in self.items]
-        return _encode(rows)
+        # By hand: a module notes two of these on its way, and json takes longer to get ready than to write.
+        return f"[{','.join([item.to_json() for item in self.items])}]"
 
     @classmethod
     def from_json(cls, text: str) -> Additions:
