@@ -79,7 +79,7 @@ class Birth:
         most = settings.checkpoints if able and lifeline.works() else 0
         self._placement = Placement(most, frozenset(begin.hot), begin.step or FIRST_STEP)
         self._bond = -1
-        self.hushes = Hushes()
+        self.hushes, self._pages = Hushes(), b""
         self._resumed = self.first = False
         self._paused_at = -1
         self._learned = Learned("")
@@ -270,7 +270,7 @@ class Birth:
         self._placed = len(self.watch.directories)
         importlib.invalidate_caches()  # for all who go on: nothing is looked for until then
         readiness = Readiness(path, journal, size, self._trees, self.watch, self.recorder, self._learned)
-        told = pause(channel, readiness, busy, likely=path in self._placement.hot)
+        told = pause(channel, readiness, busy, likely=path in self._placement.hot, known=self._pages)
         order, (line, noted) = told.message, told.descriptors
         self.good_until = time.monotonic()
         self.channel = Channel(socket.socket(fileno=line))
@@ -281,7 +281,8 @@ class Birth:
         self.begin = self.begin._replace(
             slot=messages.FORKING, number=order.number, voids=order.voids, journal=noted
         )
-        self.hushes = Hushes(told.hush, curious=told.curious)
+        self._pages = told.known
+        self.hushes = Hushes(told.hush, curious=not told.known)
         self._resumed, self.first = True, order.first
         self._placement.hot = frozenset(order.hot)
         self._placement.step = order.step or self._placement.step

@@ -33,14 +33,14 @@ from runner.process.messages import Reaped, Resume
 class Told(NamedTuple):
     """The order to go on: the *message*, the *descriptors* that came with it.
 
-    *hush*: the pipe to be written to when the one who waits may become busy; -1: nobody waits. If *curious*, with what
-    `pages.written` says then before it, for those who go on later.
+    *hush*: the pipe to be written to when the one who waits may become busy; -1: nobody waits. *known*: the pages that
+    those who go on write; if none are, with what `pages.written` says then before it, for those who go on later.
     """
 
     message: Resume
     descriptors: list[int]
     hush: int
-    curious: bool
+    known: bytes
 
 
 class Work(Protocol):
@@ -56,10 +56,11 @@ class Work(Protocol):
         """In each spare, until it is told to go on."""
 
 
-def pause(channel: Channel, work: Work, busy: int, *, likely: bool) -> Told:
+def pause(channel: Channel, work: Work, busy: int, *, likely: bool, known: bytes = b"") -> Told:
     """Wait on *channel*; returns with what was told, in each process that goes on.
 
     *busy*: a pipe of whoever is busy now, see above; it is closed. *likely*: somebody is expected to go on from here.
+    *known*: the pages that those wrote who went on from an earlier one, which are much the same.
     """
     channel.sock.setblocking(True)
     heirs = _Heirs(channel)
@@ -67,7 +68,7 @@ def pause(channel: Channel, work: Work, busy: int, *, likely: bool) -> Told:
     before = signal.getsignal(signal.SIGCHLD)
     if before is not None:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    known, near = b"", likely
+    near = likely
     while True:
         heirs.wait(busy, channel.fileno())
         words = last_words(busy)
@@ -92,7 +93,7 @@ def pause(channel: Channel, work: Work, busy: int, *, likely: bool) -> Told:
                 if near:
                     pages.copy_ahead(known)
                 _use_time(work.each(), channel)
-            return _go_on(channel, hush if not spare else -1, curious=not known)
+            return _go_on(channel, hush if not spare else -1, known)
         os.close(hush)
         heirs.wait(busy)
         if os.read(busy, 1):
@@ -150,7 +151,7 @@ class _Heirs:
             os.close(descriptor)
 
 
-def _go_on(channel: Channel, hush: int, *, curious: bool) -> Told:
+def _go_on(channel: Channel, hush: int, known: bytes) -> Told:
     """The spare's side: it sleeps until it is told to."""
     try:
         received = channel.receive()
@@ -161,7 +162,7 @@ def _go_on(channel: Channel, hush: int, *, curious: bool) -> Told:
     channel.close()
     if hush >= 0:
         say(hush, DONE)
-    return Told(received[0], received[1], hush, curious)
+    return Told(received[0], received[1], hush, known)
 
 
 def _collect(pid: int) -> int:

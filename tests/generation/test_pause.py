@@ -41,15 +41,15 @@ class Work:
 if "copies" in words:
     pages.copy_ahead = lambda known: say(f"copies {len(known)}")
 signal.signal(signal.SIGCHLD, hear := lambda *_: say("hears the application's handler"))
-told = pause(channel, Work(), busy, likely="likely" in words)
+told = pause(channel, Work(), busy, likely="likely" in words, known=bytes(16) if "known" in words else b"")
 assert signal.getsignal(signal.SIGCHLD) is hear
 assert made_ready and all(pid != os.getpid() for pid, _ in made_ready)
 if "expects" in words:
     say(" ".join(str(expected) for _, expected in made_ready))
 say(f"goes on as {told.message.number} with {len(told.descriptors)} after {steps}")
 if told.message.voids:
-    say("is asked" if told.curious else "is not asked")
-    os.write(told.hush, bytes(8) + (b">" if told.message.voids == 2 else b"."))
+    say("is not asked" if told.known else "is asked")
+    os.write(told.hush, (b"" if told.known else bytes(8)) + (b">" if told.message.voids == 2 else b"."))
 os.read(0, 1)
 """
 
@@ -174,6 +174,17 @@ def test_pages_are_copied_for_those_who_are_expected_here() -> None:
         waiting.spare()
         waiting.channel.send(Resume(7, 0, [], 0.0))
         assert waiting.says()[1].startswith("goes on as 7")
+
+
+def test_what_was_known_of_pages_before_is_believed() -> None:
+    """By those who went on from an earlier one: theirs are copied at once, and nobody is asked, for that takes time."""
+    with closing(Waiting("likely copies known")) as waiting:
+        os.write(waiting.hush, b".")
+        assert waiting.says()[1] == "copies 16"
+        waiting.channel.send(Resume(5, 1, [], 0.0))
+        assert [waiting.says()[1] for _ in range(4)] == [
+            "goes on as 5 with 0 after 0", "is not asked", "waits", "copies 16",
+        ]  # fmt: skip
 
 
 def test_who_is_to_go_on_gets_ready_until_it_is_told_to() -> None:
