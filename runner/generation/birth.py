@@ -58,7 +58,7 @@ class Birth:
 
     copies  processes that were left behind in this import; they are our children
     late    paths that changed while they were imported, if this generation is good all the same
-    first   a request that waits may be answered before the first fork
+    first   requests that wait may be answered before the first fork
     hushes  those who wait until we are not busy any more
     """
 
@@ -100,6 +100,7 @@ class Birth:
         if self.watched:
             self._wait_for_git()
             self._prove()
+        self.first = self.first and self._may_answer()
         self.watch.inputs.take_additions()
         if not self._resumed:
             gc.collect()  # else it is little that came since, and somebody is waiting
@@ -180,6 +181,10 @@ class Birth:
         if not hopeless and not (good and self.begin.voids):
             self.channel.send(messages.Unborn(changed))
             os._exit(0)
+
+    def _may_answer(self) -> bool:
+        good = not self.late and self.result.failure is None and self.settings.threads == 1
+        return good and all(mount.target.kind == "WSGI" for mount in self.result.mounts)
 
     # ---- checkpoints ----------------------------------------------------------------------------------------
 
@@ -326,7 +331,7 @@ class Birth:
             self.channel.send(
                 messages.Loaded(
                     files, result.kind, result.culprit, milliseconds, notes, self.good_until, self.late,
-                    self.recorder.count, self._placement.step, self._news(),
+                    self.recorder.count, self._placement.step, self._news(), self.first,
                 )
             )
         elif result.failure is not None:

@@ -20,6 +20,7 @@ import signal
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from typing import NoReturn
 
@@ -36,12 +37,15 @@ from runner.process.scoreboard import Scoreboard
 from runner.settings import Settings
 from runner.worker import event_loop, turning
 from runner.worker.fronts import Place
+from runner.worker.inbox import Received
 from runner.worker.task import Task
 
 CLOSING = 1.0
 """Seconds that workers get after the supervisor is gone."""
 AHEAD = 3
 """Files saved at once up to which they are compiled for whoever imports them next."""
+ASKED = 0.01
+"""Seconds at most until the supervisor, told that this one is imported, says what comes next."""
 QUIET = 0.1
 """Seconds without an event after which there is time for what has time: until then workers come up, and answer."""
 
@@ -79,6 +83,7 @@ class _Generation:
         self._retiring = self._is_quiet = False
         self._saved: list[str] = []
         self._private: Private | None = None
+        self._kept: deque[Received] = deque()
         birth.watch.noted = self._tell_note
 
     # ---- live -----------------------------------------------------------------------------------------------
@@ -89,7 +94,7 @@ class _Generation:
             self._become_worker()
         answered = self._answer_first()
         self._birth.survive()
-        if answered or not self._may_answer:
+        if answered or not self._birth.first:
             self._birth.hushes.note_written()
         if "runner.batch" in sys.modules:
             self._private = open_private()
@@ -108,6 +113,8 @@ class _Generation:
         if self._birth.late or answered:
             # Before the first fork: a worker of this generation must never find the word FRESH.
             self._drainer.drain()
+        if self._kept:
+            self._obey()
         while not self._retiring or self._workers:
             ready = self._selector.select(self._patience())
             for key, _ in ready:
@@ -150,9 +157,11 @@ class _Generation:
 
     def _obey(self) -> None:
         try:
-            while (received := self._channel.receive()) is not None:
+            while (received := self._kept.popleft() if self._kept else self._channel.receive()) is not None:
                 message, descriptors = received
                 match message:
+                    case messages.Parcel():
+                        self._refuse(descriptors)
                     case messages.Fork(slot, key):
                         self._fork(slot, key, descriptors)
                     case messages.Keep():
@@ -161,6 +170,12 @@ class _Generation:
                         self._retire()
         except EOFError:
             self._orphaned()
+
+    def _refuse(self, descriptors: list[int]) -> None:
+        """Somebody who could not be answered before the first fork any more: a worker will do it."""
+        self._channel.send(messages.Taken(whole=False))
+        for descriptor in descriptors:
+            os.close(descriptor)
 
     def _retire(self) -> None:
         """No worker counts any more; one that is left has closed its channel and is known to nobody else."""
@@ -203,12 +218,9 @@ class _Generation:
         turning.run(self._task(slot, channel, check))
 
     def _answer_first(self) -> bool:
-        """Answer one request before the first fork, if one waits and nothing speaks against it; whether that was so."""
+        """Answer requests before the first fork, if any wait and nothing speaks against it; whether that was so."""
         birth = self._birth
-        waiting = select.poll()
-        for place in self._begin.listeners:
-            waiting.register(place[0], select.POLLIN)
-        if not self._may_answer or not waiting.poll(0):
+        if not birth.first or not self._is_asked():
             return False
         # What it finds to be stale it need not tell: either the drainer will, or nothing of this generation stays.
         task = self._task(0, self._channel, OwnCheck(self._watch, lambda paths: None))
@@ -218,18 +230,27 @@ class _Generation:
         if fork_safety.files_written(before):
             loop.close()
             return False
-        thread = turning.answer_first(task, loop, self._spend)
+        thread = turning.answer_first(task, loop, self._spend, self._kept)
+        # An order that came meanwhile has a descriptor, and is for later.
+        kept = {number for _, rights in self._kept for number in rights}
+        before |= {each for each in fork_safety.opened() if each[0] in kept}
         reason = "it could not be answered" if thread < 0 else fork_safety.culprit_since(before, birth.copies, thread)
         if reason:
             self._spend(reason)
             turning.end(well=thread >= 0)
         return True
 
-    @property
-    def _may_answer(self) -> bool:
-        birth, inline = self._birth, self._settings.threads == 1
-        fine = birth.first and not birth.late and birth.result.failure is None
-        return fine and inline and all(mount.target.kind == "WSGI" for mount in birth.result.mounts)
+    def _is_asked(self) -> bool:
+        """Somebody waits, in a queue or with the supervisor; who waits there comes before the order to fork."""
+        waiting = select.poll()
+        for descriptor in (self._channel.fileno(), *(place[0] for place in self._begin.listeners)):
+            waiting.register(descriptor, select.POLLIN)
+        asked = {descriptor for descriptor, _ in waiting.poll(ASKED * 1000)}
+        if asked == {self._channel.fileno()}:
+            with contextlib.suppress(EOFError):  # it stays at its end
+                self._kept.extend(filter(None, [self._channel.receive()]))
+            return bool(self._kept) and isinstance(self._kept[0][0], messages.Parcel)
+        return bool(asked)
 
     def _spend(self, reason: str) -> None:
         """No generation any more; whoever goes on from where we were paused may read the change queue now."""

@@ -121,11 +121,10 @@ class Reopen(NamedTuple):
 class Loaded(NamedTuple):
     """generation -> supervisor: imported, and proven fresh. *culprit*: why it cannot be forked, or "".
 
-    *good_until*: this code is known to be no older than the disk at that moment (CLOCK_MONOTONIC, which is the same in
-    all processes), so requests that began before may have it. *late*: the paths that changed while it was imported, if
-    it is not fresh but stale from birth: of use to those who have waited since before. *modules*: how many were
-    imported, by this process or before it was paused; *step*: see Resume. *learned*: how many modules could be
-    loaded before the next start, if it is more than were before this one; else 0.
+    *good_until*: this code is known to be no older than the disk at that moment (CLOCK_MONOTONIC, the same everywhere),
+    so requests that began before may have it. *late*: the paths that changed while it was imported, if it is stale from
+    birth: of use to those who have waited since before. *modules*: imported in all; *step*: see Resume. *learned*: so
+    many could be loaded before the next start, if more than now; else 0. *first*: it may answer before it is forked.
     """
 
     files: int
@@ -138,6 +137,7 @@ class Loaded(NamedTuple):
     modules: int = 0
     step: float = 0.0
     learned: int = 0
+    first: bool = False
 
 
 class Broken(NamedTuple):
@@ -167,7 +167,7 @@ class Importing(NamedTuple):
 class Paused(NamedTuple):
     """generation -> supervisor: a checkpoint of this import waits; its channel comes along.
 
-    *module*: the one that it imports next; "" before the first one of the application; *modules*: imported before that.
+    *module*: the one that it imports next, "" before the application's first; *modules*: imported before that.
     """
 
     module: str

@@ -13,13 +13,14 @@ import resource
 from collections.abc import Iterable
 
 from runner.log import Log
+from runner.process.channel import Channel
 from runner.process.messages import Arrived, Heirs, Parcel, Taken
 from runner.process.scoreboard import Scoreboard
 from runner.supervisor.crew import Crew
 from runner.supervisor.heirs import news
-from runner.supervisor.members import Hand
+from runner.supervisor.members import Hand, Station
 from runner.supervisor.roster import Roster
-from runner.supervisor.transit import Deliver, Item, Transit, takers
+from runner.supervisor.transit import Deliver, Item, Taker, Transit, takers
 
 _SPARE = 128
 """Descriptors that the supervisor needs for itself and its processes."""
@@ -74,6 +75,19 @@ class Courier:
         """A worker's process has ended."""
         self._transit.note_gone(hand.key)
 
+    def note_turned(self, number: int, key: int) -> None:
+        """The process of generation *number* is now worker *key*."""
+        self._transit.note_turned(-number, key)
+
+    def offer(self, station: Station) -> None:
+        """It may answer before it is forked: it is sent what waits for it, before the order to fork.
+
+        Here it is known by the number of its generation, as a negative one, for it is no worker.
+        """
+        number = station.number
+        orders = self._transit.offer(Taker(-number, 0, number, answers=True, good_until=0.0))
+        self._transit.note_unsent([order for order in orders if not self._send(order, station.channel)])
+
     def next_deadline(self, now: float) -> float | None:
         """When `carry` could have something to do if nothing else happens."""
         moments = (self._transit.next_deadline(now), self._again or None)
@@ -82,6 +96,8 @@ class Courier:
     def carry(self, now: float) -> None:
         """Send what somebody may have, close what nobody will."""
         self._again = 0.0
+        for key in [key for key in self._transit.sent if key < 0 and -key not in self._crew.stations]:
+            self._transit.note_gone(key)
         self._tell_heirs()
         if not self._transit.waiting:
             return
@@ -94,7 +110,7 @@ class Courier:
             if not isinstance(order, Deliver):
                 _say_goodbye(order.item)
                 self._put_down(order.item)
-            elif not self._send(order):
+            elif not self._send(order, self._crew.hands[order.key].channel):
                 unsent.append(order)
         self._transit.note_unsent(unsent)
         if unsent:
@@ -121,8 +137,8 @@ class Courier:
         if item.parcel.socket and item.giver in self._crew.hands:
             self._crew.order(self._crew.hands[item.giver].channel, Arrived())
 
-    def _send(self, order: Deliver) -> bool:
-        item, channel = order.item, self._crew.hands[order.key].channel
+    def _send(self, order: Deliver, channel: Channel) -> bool:
+        item = order.item
         if channel.laden():
             return False
         if item.refused:

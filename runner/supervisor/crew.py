@@ -204,6 +204,11 @@ class Crew:
         """Have it carried out by the process at the other end, as soon as that listens."""
         self._switchboard.send(channel, order)
 
+    def order_all(self, order: Message) -> None:
+        """The same to all workers."""
+        for hand in self.hands.values():
+            self.order(hand.channel, order)
+
     def finish(self, channel: Channel) -> None:
         """The process at the other end has ended, even if a child of it still holds that end open."""
         self._switchboard.finish(channel)

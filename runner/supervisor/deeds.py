@@ -119,14 +119,15 @@ class Deeds:
             self._prepared = message.learned
             self._crew.prepare(self.settings, self._inbox.hear)
 
-    def note_spent(self, station: Station, reason: str) -> None:
-        """It has answered before it was forked, and cannot be forked now: others shall not try that again."""
+    def note_spent(self, station: Station, reason: str) -> int:
+        """It has answered before it was forked, and cannot be forked now: others shall not try that again. Its key."""
         self.pace = self.pace._replace(first=False)
         self._chronicle.spent(station.number, reason)
         key, unborn = self._roster.note_spent(station.number, time.monotonic())
         self._crew.turn(station, key, self._roster.workers[key].slot, self._inbox.hear_worker, self._inbox.lost)
         for each in unborn:
             self._crew.finish(self._crew.hands[each].channel)
+        return key
 
     def start_plainly(self, station: Station) -> None:
         """What was loaded before the application does not suit it."""

@@ -21,7 +21,6 @@ from runner.errors import BootError, RunnerError, UsageError
 from runner.log import Log
 from runner.process import interpreter, messages
 from runner.process.endings import describe_exit
-from runner.process.messages import Message
 from runner.process.scoreboard import Scoreboard
 from runner.process.titles import set_title
 from runner.settings import Resolved, Settings
@@ -145,8 +144,7 @@ class Supervisor:
             case signal.SIGHUP:
                 self._reload("SIGHUP")
             case signal.SIGUSR1:
-                for hand in self._crew.hands.values():
-                    self._crew.order(hand.channel, messages.Reopen())
+                self._crew.order_all(messages.Reopen())
             case signal.SIGTTIN | signal.SIGTTOU:
                 self._roster.note_scale(1 if number is signal.SIGTTIN else -1)
                 self._log.info(f"{number.name}: {self._roster.wanted} workers wanted")
@@ -161,8 +159,7 @@ class Supervisor:
             self._log.info(f"{why}: stopping")
             self._courier.carry(time.monotonic())
             # Also to those that leave already: nobody comes after them now.
-            for hand in self._crew.hands.values():
-                self._crew.order(hand.channel, messages.Retire(last=True))
+            self._crew.order_all(messages.Retire(last=True))
 
     def _reload(self, who: str) -> None:
         self._chronicle.note_request(who)
@@ -184,7 +181,7 @@ class Supervisor:
 
     # ---- what the processes say -----------------------------------------------------------------------------
 
-    def _hear(self, station: Station, message: Message, descriptors: list[int]) -> None:
+    def _hear(self, station: Station, message: messages.Message, descriptors: list[int]) -> None:
         """A generation speaks."""
         match message:
             case messages.Paused() if descriptors:
@@ -205,6 +202,8 @@ class Supervisor:
                 self._roster.note_loaded(station.number, solo=bool(message.culprit), late=bool(message.late))
                 if stale := message.late or self._file.news():
                     self._hear_stale(station.number, stale)
+                elif message.first:
+                    self._courier.offer(station)
             case messages.Importing(summary):
                 self._chronicle.importing(summary)
                 self._roster.note_page(station.number)
@@ -218,18 +217,18 @@ class Supervisor:
                 self._chronicle.note(text)
             case messages.Stale(paths, modules):
                 self._hear_stale(station.number, paths, modules)
-            case messages.Parcel():
-                self._courier.hear(Hand(0, 0, station.channel), message, descriptors)
+            case messages.Parcel() | messages.Taken():
+                self._courier.hear(Hand(-station.number, 0, station.channel), message, descriptors)
             case messages.Ready():
                 self._note_ready(station.number)
             case messages.Spent(reason):
-                self._deeds.note_spent(station, reason)
+                self._courier.note_turned(station.number, self._deeds.note_spent(station, reason))
             case messages.Forked(key, pid, error):
                 self._hear_forked(key, pid, error)
             case messages.Reaped(pid, status):
                 self._hear_end(pid, os.waitstatus_to_exitcode(status))
 
-    def _hear_paused(self, message: Message, descriptors: list[int]) -> None:
+    def _hear_paused(self, message: messages.Message, descriptors: list[int]) -> None:
         """A checkpoint speaks: of those who have gone on from there."""
         if isinstance(message, messages.Reaped):
             self._hear_end(message.pid, os.waitstatus_to_exitcode(message.status))
@@ -273,7 +272,7 @@ class Supervisor:
         if error:
             self._log.once_a_minute("fork", f"{error}; trying again")
 
-    def _hear_worker(self, hand: Hand, message: Message, descriptors: list[int]) -> None:
+    def _hear_worker(self, hand: Hand, message: messages.Message, descriptors: list[int]) -> None:
         """A worker speaks."""
         match message:
             case messages.Parcel() | messages.Taken():

@@ -112,6 +112,11 @@ class Transit:
         self.waiting.append(item)
         return None
 
+    def note_turned(self, key: int, now: int) -> None:
+        """Who was known as *key* is known as *now*."""
+        if key in self.sent:
+            self.sent[now] = self.sent.pop(key)
+
     def note_gone(self, key: int) -> None:
         """The worker is gone; what it had not taken goes to others."""
         self.waiting.extendleft(reversed(self.sent.pop(key, ())))
@@ -134,6 +139,17 @@ class Transit:
                 self._delivered[order.key] = self._delivered.get(order.key, 0) + 1
             orders.append(order)
         self.waiting = kept
+        return orders
+
+    def offer(self, taker: Taker) -> list[Deliver]:
+        """The same for one who answers for a moment only: requests."""
+        orders = []
+        for item in list(self.waiting):
+            parcel = item.parcel
+            if parcel.held and not (parcel.socket or item.refused) and self._may(taker, item):
+                self.waiting.remove(item)
+                self.sent.setdefault(taker.key, deque()).append(item)
+                orders.append(Deliver(taker.key, item))
         return orders
 
     def note_unsent(self, orders: list[Deliver]) -> None:

@@ -11,6 +11,7 @@ Start at Acceptor._accept.
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import time
 from collections.abc import Callable
@@ -68,6 +69,13 @@ class Acceptor:
             self._listening = False
             for sock, _, _ in self._listeners:
                 self._loop.remove_reader(sock)
+
+    def waiting(self) -> bool:
+        """Somebody is in a queue."""
+        queues = select.poll()
+        for sock, _, _ in self._listeners:
+            queues.register(sock, select.POLLIN)
+        return bool(queues.poll(0))
 
     def close(self) -> None:
         """After `pause`: nothing will be accepted any more."""

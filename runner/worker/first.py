@@ -1,15 +1,16 @@
-"""The worker that a process is for one answer, before it becomes the generation that others are forked from.
+"""The worker that a process is for a moment, before it becomes the generation that others are forked from.
 
 A story: somebody saves, and reloads the page. The process that has just imported what was saved could answer; but it is
 there to be forked, and to fork a process of this size, and to have the copy touch again what this one has in its hands,
-takes as long as the import did. So if a request waits already it answers that one first, and is forked after that.
+takes as long as the import did. So if requests wait already it answers them first, and is forked after that.
 
     nobody waits               it is forked at once
-    another connection         stays in the queue, for those that are forked next
+    one who waits              has one answer; then the connection is given away
+    another one                after that; but once BRIEF is over it stays in the queue, for those that are forked next
     a POST, a body, a wish     for another protocol: given away unread; what is asked for first shall be a look
     it says nothing            given away after PATIENCE
-    answered                   the connection is given away, nothing of this worker is left
-    not within LATE            spent: this process is no generation any more. It says so, and goes on as a worker that
+    nobody waits any more      nothing of this worker is left
+    an answer not within LATE  spent: this process is no generation any more. It says so, and goes on as a worker that
                                leaves does, while another one imports and is forked
 
 Laws: nobody waits behind this one for longer than LATE; until it is spent it is heard and told as the generation that
@@ -20,30 +21,41 @@ it is, and hears nothing. What the application has left behind decides afterward
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 
+from runner.front.connection import Connection
+from runner.process.messages import Parcel
+from runner.process.scoreboard import Counter
 from runner.request import ELSEWHERE, Answer, Exchange, Request
+from runner.worker.inbox import Received
 from runner.worker.loop import Worker
 from runner.worker.task import Task
 
 PATIENCE = 0.01
 """Seconds for a request to come."""
+BRIEF = 0.02
+"""Seconds after which no other one is begun: about what passes until a worker is forked that answers."""
 LATE = 0.05
 """Seconds for everything."""
 
 
 class First(Worker):
     """See the module. *spend* is told why this process cannot be a generation, once, perhaps from another thread.
+    *kept*: what the supervisor has said, and the generation has read; what is left there in the end is for that one.
 
     spent   that was done: it goes on as a worker, to the end of the process
     """
 
-    def __init__(self, task: Task, spend: Callable[[str], object]) -> None:
+    def __init__(self, task: Task, spend: Callable[[str], object], kept: deque[Received]) -> None:
         super().__init__(task)
+        self._kept = kept
+        self.draining = True  # whose connection it is, its request is our last
         self.spent = False
         self._tell_spent = spend
         self.admit = self._admit
-        self._over = time.monotonic() + LATE
+        began = time.monotonic()
+        self._brief, self._over = began + BRIEF, began + LATE
 
     def close(self) -> int:
         """Leave nothing behind: it has ended, and was not spent. Which thread of its own is about to end; 0: none.
@@ -57,23 +69,66 @@ class First(Worker):
     # ---- what is different from a worker ------------------------------------------------------------------------
 
     def _attend(self) -> None:
-        self._loop.call_later(PATIENCE, self._hurry)
+        self._inbox.kept = self._kept
+        self._patience = self._loop.call_later(PATIENCE, self._hurry)
         self._loop.call_later(LATE, self._be_late)
 
+    def _begin(self) -> None:
+        super()._begin()
+        self._loop.call_soon(self._leave_if_idle)
+
     def _welcome(self) -> bool:
-        if self._connections:
+        if self._connections or self.spent:
             self._acceptor.pause()
             return False
-        return super()._welcome()
+        self._patience.cancel()
+        self._patience = self._loop.call_later(PATIENCE, self._hurry)
+        return True
 
     def _admit(self, request: Request) -> Answer | None:
-        self._loop.call_soon(self._retire, "")
+        self._loop.call_soon(self._leave_if_idle)
         return self._gate.admit(request) if is_look(request) else ELSEWHERE
+
+    def hold(self, connection: Connection, request: Request, unread: bytes) -> None:
+        """See runner.request.Service."""
+        if self.spent or self._gate.outdated:
+            super().hold(connection, request, unread)
+        else:
+            self._leave_to_ours(connection, unread, request.began)
+
+    def part(self, connection: Connection, unread: bytes) -> None:
+        """See runner.request.Service."""
+        if self.spent:
+            super().part(connection, unread)
+        else:
+            self._leave_to_ours(connection, unread, 0.0)
+
+    def _leave_to_ours(self, connection: Connection, unread: bytes, since: float) -> None:
+        # Workers there are already are older: they would only give it back.
+        self._row.count(Counter.MOVED)
+        self._hand_over.spare(connection, unread, since)
 
     def _leave_if_idle(self) -> None:
         # A worker that leaves says what keeps it; nobody knows this one for a worker until it is spent.
-        if self.spent or not (self._gate.inflight or self._connections):
+        if self.spent:
             super()._leave_if_idle()
+        elif not (self._gate.inflight or self._connections or self._begin_another()):
+            self._acceptor.pause()
+            super()._leave_if_idle()
+
+    def _begin_another(self) -> bool:
+        """Somebody else waits, and may be answered here."""
+        if self._paused or time.monotonic() >= self._brief:
+            return False
+        if (received := self._inbox.parcel()) is not None:
+            parcel, descriptors = received
+            assert isinstance(parcel, Parcel)
+            self._hand_over.take(parcel, descriptors)
+        elif self._acceptor.waiting():
+            self._acceptor.listen()
+        else:
+            return False
+        return True
 
     def _relieve(self, exchange: Exchange) -> Iterator[None]:
         if time.monotonic() >= self._over:
@@ -83,12 +138,18 @@ class First(Worker):
     # ---- time is up ---------------------------------------------------------------------------------------------
 
     def _hurry(self) -> None:
-        if not self._gate.inflight:
-            self._retire("")
+        if not (self._gate.inflight or self.spent):
+            self._brief = 0.0
+            for connection in list(self._connections):
+                if not connection.closed and (unread := connection.machine.unread()) is not None:
+                    self.part(connection, unread)
+            self._leave_if_idle()
 
     def _be_late(self) -> None:
         self._spend()
         super()._attend()
+        self._loop.call_soon(self._obey)  # what was kept is no news to the channel
+        self.draining = False  # until now only for each connection
         self._retire("")
 
     def _spend(self) -> None:

@@ -55,6 +55,10 @@ class HandOver:
         """Away with one whose request waits *since* then for a newer generation; *unread* has its whole head."""
         self._give(connection, unread, since, self._generation)
 
+    def spare(self, connection: Connection, unread: bytes, since: float) -> None:
+        """Away with one whose request waits *since* then for a worker of our generation; 0.0: there is none."""
+        self._give(connection, unread, since, self._generation - 1)
+
     def move(self, connection: Connection, luggage: bytes, since: float) -> None:
         """Away with a WebSocket; no code that is older than ours may have it."""
         self._give(connection, luggage, since, self._generation - 1, socket=True)

@@ -12,7 +12,7 @@ import re
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -170,6 +170,40 @@ def test_over_fastcgi_as_well(site: Site) -> None:
             return site.read(connection.request(parameters()).reply.text)
 
     site.first(ask)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_all_who_wait_are_answered_before_it_is_forked(site: Site, kept: bool) -> None:
+    """One after the other: those on connections that older workers had, and those who have just connected."""
+    for _ in range(SAVES):
+        with ExitStack() as stack:
+            waiting = [stack.enter_context(Conversation(site.served.http)) for _ in range(4 if kept else 0)]
+            for each in waiting:
+                each.request("GET", "/")
+                each.reply()
+            site.save()
+            waiting += [stack.enter_context(Conversation(site.served.http)) for _ in range(0 if kept else 4)]
+            for each in waiting:
+                each.request("GET", "/")
+            found = {site.read(each.reply().text)[0] for each in waiting}
+        if found == {site.forked()[1]}:
+            return
+    raise AssertionError(f"{SAVES} times others have answered, too\n{site.served.output}")
+
+
+@pytest.mark.parametrize(("method", "body"), [("POST", b""), ("POST", b"x=1"), ("GET", b"x")])
+def test_on_a_kept_connection_too_what_is_more_than_a_look_is_for_a_worker(
+    site: Site, method: str, body: bytes
+) -> None:
+    """The process that has imported gives it away again."""
+    for _ in range(3):
+        with Conversation(site.served.http) as kept:
+            kept.request("GET", "/")
+            kept.reply()
+            site.save()
+            kept.request(method, "/", body=body)
+            answered_by, maker = site.read(kept.reply().text)
+            assert site.forked()[1] == maker != answered_by
 
 
 @pytest.mark.parametrize(("method", "body"), [("POST", b"x=1"), ("POST", b""), ("GET", b"x"), ("DELETE", b"")])

@@ -18,7 +18,7 @@ from runner.process.scoreboard import Scoreboard
 from runner.supervisor.courier import Courier, room
 from runner.supervisor.crew import Crew
 from runner.supervisor.life import Generation, Phase, Worker
-from runner.supervisor.members import Hand
+from runner.supervisor.members import Hand, Station
 from runner.supervisor.roster import Roster
 from runner.supervisor.transit import WINDOW
 from tests.support.memory import open_files
@@ -40,7 +40,10 @@ class Office:
         for key, slot, generation in ((1, 0, 1), (2, 0, 2), (3, 1, 2)):
             self.hire(key, slot, generation)
         log = cast(Log, SimpleNamespace(once_a_minute=lambda kind, text: self.said.append(text)))
-        crew = cast(Crew, SimpleNamespace(hands=self.hands, order=lambda channel, order: channel.send(order)))
+        self.stations: dict[int, Station] = {}
+        crew = cast(Crew, SimpleNamespace(
+            hands=self.hands, stations=self.stations, order=lambda channel, order: channel.send(order),
+        ))  # fmt: skip
         self.courier = Courier(crew, self.roster, self.board, log, 30.0)
 
     def hire(self, key: int, slot: int, generation: int) -> None:
@@ -49,6 +52,12 @@ class Office:
         self.roster.workers[key] = Worker(key, slot, generation, 0.0, ready=True)
         self.hands[key] = Hand(key, slot, ours)
         self.ends[key] = Channel(theirs)
+
+    def station(self, number: int) -> tuple[Station, Channel]:
+        """The process of a generation that is imported; and its end of the channel."""
+        ours, theirs = pair()
+        station = self.stations[number] = Station(number, None, ours, -1)
+        return station, Channel(theirs)
 
     def give(self, parcel: Parcel = AT_REST, *, giver: int = 1, files: int = 0) -> socket.socket:
         """That worker gives a connection away, and so many files with it; the client's end."""
@@ -345,3 +354,45 @@ def test_who_leaves_hears_of_his_heirs_once(office: Office) -> None:
         office.courier.carry(NOW)
     assert (office.ends[1].receive(), office.ends[1].receive()) == ((Heirs(False), []), None)
     assert office.ends[2].receive() is None
+
+
+def test_who_may_answer_before_it_is_forked_is_sent_what_waits(office: Office) -> None:
+    """A request that only newer code may have; it is closed here once it was taken."""
+    client = office.give(AT_REST._replace(held=NOW, after=2))
+    station, end = office.station(3)
+    office.courier.offer(station)
+    received = end.receive()
+    assert received is not None and speaks(client, received[1][0])
+    office.courier.hear(Hand(-3, 0, station.channel), Taken(), [])
+    assert len(office.courier) == 0
+    for each in (station.channel, end, client):
+        each.close()
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_what_it_did_not_take_is_a_workers(office: Office, gone: bool) -> None:
+    """Because it says so, or because it is no more."""
+    client = office.give(AT_REST._replace(held=NOW, after=2))
+    station, end = office.station(3)
+    office.courier.offer(station)
+    if gone:
+        del office.stations[3]
+    else:
+        office.courier.hear(Hand(-3, 0, station.channel), Taken(whole=False), [])
+    office.roster.generations[3] = Generation(3, 0.0, Phase.LIVE)
+    office.hire(4, 0, 3)
+    office.courier.carry(NOW)
+    assert speaks(client, office.receive(4)[1][0])
+    for each in (station.channel, end, client):
+        each.close()
+
+
+def test_what_could_not_be_offered_waits_on(office: Office) -> None:
+    """Its process has just ended."""
+    client = office.give(AT_REST._replace(held=NOW, after=2))
+    station, end = office.station(3)
+    end.close()
+    office.courier.offer(station)
+    assert (len(office.courier), office.courier.requests) == (1, 1)
+    for each in (station.channel, client):
+        each.close()

@@ -178,7 +178,7 @@ def test_who_is_spent_becomes_a_worker_that_leaves() -> None:
     stand.roster.note_loaded(1, solo=False)
     key = stand.roster.note_forking(1, 0, 0.0)
     stand.hands[key].channel = "its channel"
-    stand.deeds.note_spent(cast("Any", SimpleNamespace(number=1, voids=0)), "too long")
+    assert stand.deeds.note_spent(cast("Any", SimpleNamespace(number=1, voids=0)), "too long") == key + 1
     assert stand.done == [(1, "too long"), ("turn", 1, key + 1, 0), ("finish", "its channel")]
     assert stand.deeds.pace == before._replace(first=False) != before
     assert all(worker.leaving for worker in stand.roster.workers.values())

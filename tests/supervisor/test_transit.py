@@ -271,6 +271,31 @@ def test_what_a_dead_worker_had_not_taken_goes_to_others_before_all_else() -> No
     transit.note_gone(4)
 
 
+def test_who_answers_for_a_moment_is_offered_requests() -> None:
+    """Those it may have, a window full of them; what it says it cannot take it is not sent again."""
+    refused = request()
+    refused.refused = FULL
+    asked = [request() for _ in range(WINDOW + 1)]
+    others = [at_rest(), moving(), request(after=2), refused]
+    transit = holding(*others, *asked)
+    assert [order.item for order in transit.offer(taker(-2))] == asked[:WINDOW]
+    assert list(transit.waiting) == [*others, asked[WINDOW]]
+    assert transit.note_taken(-2, whole=True) is asked[0]
+    assert transit.note_taken(-2, whole=False) is None
+    assert transit.offer(taker(-2)) == [Deliver(-2, asked[WINDOW])]
+
+
+def test_who_becomes_a_worker_has_what_it_was_sent() -> None:
+    """Under its new name; if it was sent nothing, nothing is to be done."""
+    item = request()
+    transit = holding(item)
+    transit.offer(taker(-2))
+    transit.note_turned(-2, 5)
+    transit.note_turned(-3, 6)
+    assert transit.note_taken(-2, whole=True) is None
+    assert transit.note_taken(5, whole=True) is item
+
+
 def test_what_could_not_be_sent_waits_on_in_its_order() -> None:
     """Its receiver's channel was full; it was not sent, so nothing is taken for it."""
     first, *late = items = [request(), request(), request()]

@@ -242,3 +242,16 @@ def test_closed_it_has_no_listener_any_more() -> None:
         assert hall.queue.fileno() == -1
 
     play(scene)
+
+
+def test_it_can_be_asked_whether_somebody_waits() -> None:
+    """In a queue, without taking him out of it."""
+    async def scene(hall: Hall) -> None:
+        assert not hall.acceptor.waiting()
+        hall.come()
+        await hall.until(hall.acceptor.waiting)
+        hall.acceptor.listen()
+        await hall.until(lambda: bool(hall.entered))
+        assert not hall.acceptor.waiting()
+
+    play(scene)

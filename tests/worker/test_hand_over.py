@@ -125,6 +125,15 @@ def test_a_request_is_told_since_when_it_waits_and_for_what(desk: Desk) -> None:
     desk.taker.take(parcel, descriptors)
 
 
+@pytest.mark.parametrize("since", [0.0, 1234.5])
+def test_what_is_spared_for_our_generation_is_not_for_an_older_one(desk: Desk, since: float) -> None:
+    """Whether a request waits or not."""
+    desk.giver.spare(desk.connection, b"GET", since)
+    parcel, descriptors = desk.arrived()
+    assert (parcel.held, parcel.after, parcel.unread) == (since, 6, "GET")
+    os.close(descriptors[0])
+
+
 def test_a_connection_at_rest_waits_for_nothing(desk: Desk) -> None:
     """Anybody may have it, also with half a head."""
     desk.giver.give(desk.connection, b"GE")
