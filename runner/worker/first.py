@@ -20,6 +20,7 @@ it is, and hears nothing. What the application has left behind decides afterward
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -53,6 +54,7 @@ class First(Worker):
         self.draining = True  # whose connection it is, its request is our last
         self.spent = False
         self._tell_spent = spend
+        self._patience: asyncio.TimerHandle | None = None
         self.admit = self._admit
         began = time.monotonic()
         self._brief, self._over = began + BRIEF, began + LATE
@@ -70,7 +72,7 @@ class First(Worker):
 
     def _attend(self) -> None:
         self._inbox.kept = self._kept
-        self._patience = self._loop.call_later(PATIENCE, self._hurry)
+        self._wait()
         self._loop.call_later(LATE, self._be_late)
 
     def _begin(self) -> None:
@@ -81,8 +83,7 @@ class First(Worker):
         if self._connections or self.spent:
             self._acceptor.pause()
             return False
-        self._patience.cancel()
-        self._patience = self._loop.call_later(PATIENCE, self._hurry)
+        self._wait()
         return True
 
     def _admit(self, request: Request) -> Answer | None:
@@ -123,6 +124,7 @@ class First(Worker):
         if (received := self._inbox.parcel()) is not None:
             parcel, descriptors = received
             assert isinstance(parcel, Parcel)
+            self._wait()
             self._hand_over.take(parcel, descriptors)
         elif self._acceptor.waiting():
             self._acceptor.listen()
@@ -136,6 +138,12 @@ class First(Worker):
             yield from super()._relieve(exchange)
 
     # ---- time is up ---------------------------------------------------------------------------------------------
+
+    def _wait(self) -> None:
+        """For a request, from now on."""
+        if self._patience is not None:
+            self._patience.cancel()
+        self._patience = self._loop.call_later(PATIENCE, self._hurry)
 
     def _hurry(self) -> None:
         if not (self._gate.inflight or self.spent):
