@@ -8,8 +8,10 @@ or read the end of the channel: then its parent ends, too.
 
 What there is time for is done before a spare is made, and once: all that go on from here know it, in memory that they
 share; and what takes long only where somebody has gone on, for most who wait do so in vain. Where nobody has and nobody
-is expected to, no spare is made either, for it has some memory of its own (pages.py). They all are children of one
-process, not each the child of the one before, for a fork costs more with each ancestor.
+is expected to, no spare is made either, for it has some memory of its own. What each spare gets ready for itself, pages
+and code, takes more of it: that is done where the next one is expected, and no longer once whoever went on last has
+left somebody behind who stands nearer (hush.py). They all are children of one process, not each the child of the one
+before, for a fork costs more with each ancestor.
 
 Laws: one thread; who is of no use any more ends by itself; a parent says how its children ended. Start at pause.
 """
@@ -53,7 +55,7 @@ class Work(Protocol):
         """Once somebody has gone on."""
 
     def each(self) -> Iterator[object]:
-        """In each spare, until it is told to go on."""
+        """In a spare that is expected to go on, until it is told to."""
 
 
 def pause(channel: Channel, work: Work, busy: int, *, likely: bool, known: bytes = b"") -> Told:
@@ -68,15 +70,15 @@ def pause(channel: Channel, work: Work, busy: int, *, likely: bool, known: bytes
     before = signal.getsignal(signal.SIGCHLD)
     if before is not None:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    near = likely
     while True:
         heirs.wait(busy, channel.fileno())
         words = last_words(busy)
-        known, near = words.pages or known, near and not words.nearer
+        known = words.pages or known
         os.close(busy)
         if _hung_up(channel.sock):
             os._exit(0)
-        work.get_ready(expected=heirs.seen or likely)
+        expected = (heirs.seen or likely) and not words.nearer
+        work.get_ready(expected=expected)
         _use_time(work.idle() if heirs.seen else (), channel)
         if not (heirs.seen or likely):
             heirs.wait(channel.fileno())
@@ -90,9 +92,9 @@ def pause(channel: Channel, work: Work, busy: int, *, likely: bool, known: bytes
             if before is not None:
                 signal.signal(signal.SIGCHLD, before)
             if not spare:
-                if near:
+                if expected:
                     pages.copy_ahead(known)
-                _use_time(work.each(), channel)
+                    _use_time(work.each(), channel)
             return _go_on(channel, hush if not spare else -1, known)
         os.close(hush)
         heirs.wait(busy)

@@ -176,6 +176,17 @@ def test_pages_are_copied_for_those_who_are_expected_here() -> None:
         assert waiting.says()[1].startswith("goes on as 7")
 
 
+def test_where_somebody_stands_nearer_a_spare_gets_nothing_ready() -> None:
+    """It would be memory for nothing; until one goes on that has left nobody behind."""
+    with closing(Waiting("likely steps")) as waiting:
+        os.write(waiting.hush, b">")
+        waiting.spare()
+        waiting.channel.send(Resume(5, 1, [], 0.0))
+        assert [waiting.says()[1] for _ in range(4)] == [
+            "goes on as 5 with 0 after 0", "is asked", "waits", "does a step",
+        ]  # fmt: skip
+
+
 def test_what_was_known_of_pages_before_is_believed() -> None:
     """By those who went on from an earlier one: theirs are copied at once, and nobody is asked, for that takes time."""
     with closing(Waiting("likely copies known")) as waiting:
