@@ -91,10 +91,9 @@ def pause(channel: Channel, work: Work, busy: int, *, likely: bool, known: bytes
             heirs.close()
             if before is not None:
                 signal.signal(signal.SIGCHLD, before)
-            if not spare:
-                if expected:
-                    pages.copy_ahead(known)
-                    _use_time(work.each(), channel)
+            if not spare and expected:
+                pages.copy_ahead(known)
+                _use_time(work.each(), channel)
             return _go_on(channel, hush if not spare else -1, known)
         os.close(hush)
         heirs.wait(busy)
