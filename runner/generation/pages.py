@@ -17,7 +17,7 @@ import os
 import re
 from array import array
 
-MOST = 3500
+MOST = 2500
 """Pages that are copied ahead."""
 TOLD = 60_000
 """Bytes that are told, of what `written` gives: they go through a pipe that nobody reads yet."""
