@@ -183,8 +183,8 @@ class Birth:
             os._exit(0)
 
     def _may_answer(self) -> bool:
-        good = not self.late and self.result.failure is None and self.settings.threads == 1
-        return good and all(mount.target.kind == "WSGI" for mount in self.result.mounts)
+        good = not self.late and self.result.failure is None and not self.result.culprit
+        return good and self.settings.threads == 1 and all(mount.target.kind == "WSGI" for mount in self.result.mounts)
 
     # ---- checkpoints ----------------------------------------------------------------------------------------
 

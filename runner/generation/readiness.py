@@ -2,7 +2,8 @@
 
 A story: half of the time that a process takes for its first milliseconds after a fork goes into memory. Each page that
 it writes to is copied at the first time, and merely to look at an object is to write to it, for somebody counts who
-does. And what is imported from the checkpoint on was imported before, by whoever was busy when it was taken.
+does. And what is imported from the checkpoint on was imported before, by whoever was busy when it was taken; or, if
+it is all of the application, by an earlier start (learned.py).
 
     get_ready  by the one who waits: once, what all of them would have to look at, each for itself; and if somebody is
                expected, what will be imported, as it was noted in the journal
