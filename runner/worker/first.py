@@ -119,7 +119,8 @@ class First(Worker):
 
     def _begin_another(self) -> bool:
         """Somebody else waits, and may be answered here."""
-        if self._paused or time.monotonic() >= self._brief:
+        # Who has left is asked again in the same turn of the loop, and would take one whom he never answers.
+        if self._end.done() or self._paused or time.monotonic() >= self._brief:
             return False
         if (received := self._inbox.parcel()) is not None:
             parcel, descriptors = received
