@@ -15,5 +15,5 @@
     lookout      beside it while it imports for long: is what it has read still what is there?
     page         beside it while it imports for longer than anybody should wait: says so
 
-Law: one Python thread, or it could not be forked; it answers no request, but for one before that (worker/first.py).
+Law: one Python thread, or it could not be forked; it answers no request, but for some before that (worker/first.py).
 """
