@@ -132,7 +132,7 @@ def test_who_comes_back_to_a_page_finds_it_up_to_date(runner: Runner, directory:
     page.evaluate("window.same = true")
     page.go("about:blank")
     sign(served.http, "Meanwhile")
-    page.evaluate("history.back()")
+    page.evaluate("setTimeout(() => history.back())")  # not at once, or the page may be gone before it has said so
     until("it is shown", lambda: shows(page, "Meanwhile"), live=served)
     sign(served.http, "Afterwards")
     until("it listens again", lambda: shows(page, "Afterwards"), live=served)
