@@ -74,11 +74,12 @@ class Readiness:
 
     def _foresee(self) -> None:
         """What has been noted since the last time; before all of it, what an earlier start has noted."""
+        found: list[tuple[str, str]] = []
         if self._path:
             found, self._noted = imported(self._journal, self._noted)
-        else:
+        elif not self._next:
             self._learned.read()
-            found = [] if self._next else self._learned.own
+            found = self._learned.own
         for name, path in found:
             seen = stamp(path)
             if seen is not None and seen.size <= self._left:
