@@ -75,17 +75,13 @@ class Courier:
         """A worker's process has ended."""
         self._transit.note_gone(hand.key)
 
-    def note_turned(self, number: int, key: int) -> None:
-        """The process of generation *number* is now worker *key*."""
-        self._transit.note_turned(-number, key)
+    def note_turned(self, station: Station, key: int) -> None:
+        """Its process is now worker *key*."""
+        self._transit.note_turned(station.key, key)
 
     def offer(self, station: Station) -> None:
-        """It may answer before it is forked: it is sent what waits for it, before the order to fork.
-
-        Here it is known by the number of its generation, as a negative one, for it is no worker.
-        """
-        number = station.number
-        orders = self._transit.offer(Taker(-number, 0, number, answers=True, good_until=0.0))
+        """It may answer before it is forked: it is sent what waits for it, before the order to fork."""
+        orders = self._transit.offer(Taker(station.key, 0, station.number, answers=True, good_until=0.0))
         self._transit.note_unsent([order for order in orders if not self._send(order, station.channel)])
 
     def next_deadline(self, now: float) -> float | None:
@@ -96,7 +92,7 @@ class Courier:
     def carry(self, now: float) -> None:
         """Send what somebody may have, close what nobody will."""
         self._again = 0.0
-        for key in [key for key in self._transit.sent if key < 0 and -key not in self._crew.stations]:
+        for key in {key for key in self._transit.sent if key < 0} - {each.key for each in self._crew.stations.values()}:
             self._transit.note_gone(key)
         self._tell_heirs()
         if not self._transit.waiting:

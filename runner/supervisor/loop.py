@@ -218,11 +218,11 @@ class Supervisor:
             case messages.Stale(paths, modules):
                 self._hear_stale(station.number, paths, modules)
             case messages.Parcel() | messages.Taken():
-                self._courier.hear(Hand(-station.number, 0, station.channel), message, descriptors)
+                self._courier.hear(Hand(station.key, 0, station.channel), message, descriptors)
             case messages.Ready():
                 self._note_ready(station.number)
             case messages.Spent(reason):
-                self._courier.note_turned(station.number, self._deeds.note_spent(station, reason))
+                self._courier.note_turned(station, self._deeds.note_spent(station, reason))
             case messages.Forked(key, pid, error):
                 self._hear_forked(key, pid, error)
             case messages.Reaped(pid, status):

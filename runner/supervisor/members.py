@@ -34,6 +34,11 @@ class Station:
     pid: int = 0
     doomed: bool = False
 
+    @property
+    def key(self) -> int:
+        """As it is known among the workers' keys while it may answer like one; none of these is negative."""
+        return -self.number
+
     def kill(self) -> None:
         """End it; one that has not said which process it is will be ended as soon as it does."""
         self.doomed = True
