@@ -20,7 +20,6 @@ import signal
 import socket
 import sys
 import time
-from collections import deque
 from collections.abc import Iterator
 from typing import NoReturn
 
@@ -37,7 +36,6 @@ from runner.process.scoreboard import Scoreboard
 from runner.settings import Settings
 from runner.worker import event_loop, turning
 from runner.worker.fronts import Place
-from runner.worker.inbox import Received
 from runner.worker.task import Task
 
 CLOSING = 1.0
@@ -83,7 +81,6 @@ class _Generation:
         self._retiring = self._is_quiet = False
         self._saved: list[str] = []
         self._private: Private | None = None
-        self._kept: deque[Received] = deque()
         birth.watch.noted = self._tell_note
 
     # ---- live -----------------------------------------------------------------------------------------------
@@ -113,8 +110,7 @@ class _Generation:
         if self._birth.late or answered:
             # Before the first fork: a worker of this generation must never find the word FRESH.
             self._drainer.drain()
-        if self._kept:
-            self._obey()
+        self._obey()  # what was looked at is no news to the selector
         while not self._retiring or self._workers:
             ready = self._selector.select(self._patience())
             for key, _ in ready:
@@ -157,7 +153,7 @@ class _Generation:
 
     def _obey(self) -> None:
         try:
-            while (received := self._kept.popleft() if self._kept else self._channel.receive()) is not None:
+            while (received := self._channel.receive()) is not None:
                 message, descriptors = received
                 match message:
                     case messages.Parcel():
@@ -230,9 +226,9 @@ class _Generation:
         if fork_safety.files_written(before):
             loop.close()
             return False
-        thread = turning.answer_first(task, loop, self._spend, self._kept)
+        thread = turning.answer_first(task, loop, self._spend)
         # An order that came meanwhile has a descriptor, and is for later.
-        kept = {number for _, rights in self._kept for number in rights}
+        _, kept = self._channel.peek() or (None, [])
         before |= {each for each in fork_safety.opened() if each[0] in kept}
         reason = "it could not be answered" if thread < 0 else fork_safety.culprit_since(before, birth.copies, thread)
         if reason:
@@ -247,9 +243,8 @@ class _Generation:
             waiting.register(descriptor, select.POLLIN)
         asked = {descriptor for descriptor, _ in waiting.poll(ASKED * 1000)}
         if asked == {self._channel.fileno()}:
-            with contextlib.suppress(EOFError):  # it stays at its end
-                self._kept.extend(filter(None, [self._channel.receive()]))
-            return bool(self._kept) and isinstance(self._kept[0][0], messages.Parcel)
+            sent = self._channel.peek()
+            return sent is not None and isinstance(sent[0], messages.Parcel)
         return bool(asked)
 
     def _spend(self, reason: str) -> None:

@@ -14,15 +14,21 @@ from runner.errors import RunnerError
 from runner.process import packets
 from runner.process.messages import Message, parse, serialize
 
+Received = tuple[Message, list[int]]
+"""A message and the descriptors that came with it."""
+
 
 class Channel:
     """One end of a pair of sockets between two processes; receiving never waits.
 
     *patience*: seconds that sending may wait while the other end has not read what it was sent before.
+
+    kept    what was looked at and not yet received; no selector hears of it any more
     """
 
     def __init__(self, sock: socket.socket, patience: float = 5.0) -> None:
         self.sock = sock
+        self.kept: Received | None = None
         self._patience = patience
         sock.setblocking(False)
 
@@ -38,8 +44,17 @@ class Channel:
         """Half of what may lie unread at the other end lies there: what can wait should, to leave room for orders."""
         return packets.laden(self.sock)
 
-    def receive(self) -> tuple[Message, list[int]] | None:
+    def peek(self) -> Received | None:
+        """What `receive` will give; None also if the other end is gone, for that stays to be told."""
+        with contextlib.suppress(EOFError):
+            self.kept = self.receive()
+        return self.kept
+
+    def receive(self) -> Received | None:
         """The next message and its descriptors, None if there is none now. Raises EOFError: the other end is gone."""
+        if self.kept is not None:
+            kept, self.kept = self.kept, None
+            return kept
         received = packets.receive(self.sock)
         if received is None:
             return None

@@ -22,14 +22,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 
 from runner.front.connection import Connection
 from runner.process.messages import Parcel
 from runner.process.scoreboard import Counter
 from runner.request import ELSEWHERE, Answer, Exchange, Request
-from runner.worker.inbox import Received
 from runner.worker.loop import Worker
 from runner.worker.task import Task
 
@@ -43,14 +41,12 @@ LATE = 0.05
 
 class First(Worker):
     """See the module. *spend* is told why this process cannot be a generation, once, perhaps from another thread.
-    *kept*: what the supervisor has said, and the generation has read; what is left there in the end is for that one.
 
     spent   that was done: it goes on as a worker, to the end of the process
     """
 
-    def __init__(self, task: Task, spend: Callable[[str], object], kept: deque[Received]) -> None:
+    def __init__(self, task: Task, spend: Callable[[str], object]) -> None:
         super().__init__(task)
-        self._kept = kept
         self.draining = True  # whose connection it is, its request is our last
         self.spent = False
         self._tell_spent = spend
@@ -71,7 +67,6 @@ class First(Worker):
     # ---- what is different from a worker ------------------------------------------------------------------------
 
     def _attend(self) -> None:
-        self._inbox.kept = self._kept
         self._wait()
         self._loop.call_later(LATE, self._be_late)
 
@@ -122,15 +117,15 @@ class First(Worker):
         # Who has left is asked again in the same turn of the loop, and would take one whom he never answers.
         if self._end.done() or self._paused or time.monotonic() >= self._brief:
             return False
-        if (received := self._inbox.parcel()) is not None:
-            parcel, descriptors = received
-            assert isinstance(parcel, Parcel)
-            self._wait()
-            self._hand_over.take(parcel, descriptors)
-        elif self._acceptor.waiting():
-            self._acceptor.listen()
-        else:
-            return False
+        match self._task.channel.peek():
+            case (Parcel() as parcel, descriptors):
+                self._task.channel.receive()
+                self._wait()
+                self._hand_over.take(parcel, descriptors)
+            case _ if self._acceptor.waiting():
+                self._acceptor.listen()
+            case _:
+                return False
         return True
 
     def _relieve(self, exchange: Exchange) -> Iterator[None]:
@@ -150,14 +145,13 @@ class First(Worker):
         if not (self._gate.inflight or self.spent):
             self._brief = 0.0
             for connection in list(self._connections):
-                if not connection.closed and (unread := connection.machine.unread()) is not None:
-                    self.part(connection, unread)
+                self._part_between(connection)
             self._leave_if_idle()
 
     def _be_late(self) -> None:
         self._spend()
         super()._attend()
-        self._loop.call_soon(self._obey)  # what was kept is no news to the channel
+        self._loop.call_soon(self._obey)  # what was looked at is no news to the loop
         self.draining = False  # until now only for each connection
         self._retire("")
 

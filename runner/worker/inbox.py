@@ -13,26 +13,19 @@ is always the oldest it has sent. What is to be refused here stays: it has no ot
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from runner.process.channel import Channel
-from runner.process.messages import Account, Message, Parcel, Taken
+from runner.process.channel import Channel, Received
+from runner.process.messages import Account, Parcel, Taken
 
 MOST = 16
 """Messages in one turn of the loop."""
 
-Received = tuple[Message, list[int]]
-"""A message and the descriptors that came with it."""
-
 
 class Inbox:
-    """*wake* has `receive` called on the loop's thread; it is called from the watchdog's. So is *account*.
-
-    kept    what was read and is to be received yet
-    """
+    """*wake* has `receive` called on the loop's thread; it is called from the watchdog's. So is *account*."""
 
     def __init__(
         self, channel: Channel, wake: Callable[[], object], account: Callable[[Account], object]
@@ -40,7 +33,7 @@ class Inbox:
         self._channel = channel
         self._wake = wake
         self._account = account
-        self.kept: deque[Received] = deque()
+        self._kept: deque[Received] = deque()
         self._read_now = 0
 
     def receive(self) -> Received | None:
@@ -50,26 +43,19 @@ class Inbox:
             self._read_now = 0
             self._wake()
             return None
-        received = self.kept.popleft() if self.kept else self._channel.receive()
+        received = self._kept.popleft() if self._kept else self._channel.receive()
         if received is None:
             self._read_now = 0
         return received
 
-    def parcel(self) -> Received | None:
-        """The oldest message, if it is a parcel; else it is kept, and whatever was sent after it stays where it is."""
-        with contextlib.suppress(EOFError):  # it stays at its end
-            if not self.kept and (received := self._channel.receive()) is not None:
-                self.kept.append(received)
-        return self.kept.popleft() if self.kept and isinstance(self.kept[0][0], Parcel) else None
-
     def returns(self) -> Iterator[None]:
         """Give away again what lies here, a parcel a step."""
         self._read()
-        while (found := _oldest_parcel(self.kept)) is not None:
+        while (found := _oldest_parcel(self._kept)) is not None:
             place, parcel, descriptors = found
             if parcel.refused or not descriptors:
                 return
-            del self.kept[place]
+            del self._kept[place]
             # In this order: of two who have it, one would answer what the other has answered.
             if self._channel.send(Taken()):
                 self._channel.send(parcel, *descriptors)
@@ -80,21 +66,21 @@ class Inbox:
     def answers(self) -> Iterator[None]:
         """Answer what can be answered here: what is open now is of most interest while a call does not come back."""
         self._read()
-        for received in list(self.kept):
+        for received in list(self._kept):
             if isinstance(asked := received[0], Account):
-                self.kept.remove(received)
+                self._kept.remove(received)
                 self._account(asked)
                 yield
 
     def _read(self) -> None:
-        before = len(self.kept)
+        before = len(self._kept)
         try:
             while (received := self._channel.receive()) is not None:
-                self.kept.append(received)
+                self._kept.append(received)
         except EOFError:
             # The loop will read it again: an end stays readable.
             pass
-        if len(self.kept) > before:
+        if len(self._kept) > before:
             # The channel is empty now, so the loop would not look by itself.
             self._wake()
 

@@ -226,8 +226,8 @@ class Worker:
                 connection.poll()
             if last and not connection.heard and not connection.closed:
                 connection.expect(FIRST_WORD)
-            elif not connection.closed and (unread := connection.machine.unread()) is not None:
-                self.part(connection, unread)
+            else:
+                self._part_between(connection)
         if last:
             self._moving.close()
             self._farewell(self._settings.graceful_timeout / 2).begin()
@@ -235,6 +235,11 @@ class Worker:
         self._loop.call_later(self._settings.graceful_timeout * PATIENCE, cancel)
         self._ticker.hasten()
         self._leave_if_idle()
+
+    def _part_between(self, connection: Connection) -> None:
+        """Give it away, if no request is under way there."""
+        if not connection.closed and (unread := connection.machine.unread()) is not None:
+            self.part(connection, unread)
 
     def _busy(self) -> bool:
         return self._gate.inflight > 0 or self.draining

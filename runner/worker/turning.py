@@ -10,7 +10,6 @@ import atexit
 import contextlib
 import os
 import sys
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import NoReturn, TypeVar
@@ -20,7 +19,6 @@ from runner.log import Log
 from runner.process.titles import set_title
 from runner.worker import event_loop
 from runner.worker.first import First
-from runner.worker.inbox import Received
 from runner.worker.loop import Worker
 from runner.worker.task import Task
 
@@ -33,15 +31,13 @@ def run(task: Task) -> NoReturn:
     end(turn(task, Worker) is not None)
 
 
-def answer_first(
-    task: Task, loop: asyncio.AbstractEventLoop, spend: Callable[[str], object], kept: deque[Received]
-) -> int:
+def answer_first(task: Task, loop: asyncio.AbstractEventLoop, spend: Callable[[str], object]) -> int:
     """Answer requests that wait, as a worker for a moment (first.py); returns when the last answer has left.
 
     Not at all, if that took too long; *spend* was told so. Which thread of ours is about to end, 0 for none; -1: it
     could not be done, by a fault of ours.
     """
-    first = turn(task, partial(First, spend=spend, kept=kept), lambda: loop)
+    first = turn(task, partial(First, spend=spend), lambda: loop)
     if first is None:
         return -1
     if first.spent:

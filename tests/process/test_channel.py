@@ -53,6 +53,34 @@ def test_messages_keep_their_order_and_their_bounds() -> None:
     other.close()
 
 
+def test_what_is_looked_at_stays_to_be_received() -> None:
+    """However often, with its descriptors; what was sent after it is not even read."""
+    ours, theirs = pair()
+    other = Channel(theirs)
+    read, write = os.pipe()
+    assert other.peek() is None
+    ours.send(Fork(1, 7), write)
+    ours.send(Ready(2))
+    seen = other.peek()
+    assert seen is not None and seen == other.peek() == other.kept
+    assert [other.receive(), other.kept, other.receive(), other.receive()] == [seen, None, (Ready(2), []), None]
+    for each in (read, write, *seen[1]):
+        os.close(each)
+    ours.close()
+    other.close()
+
+
+def test_the_end_is_not_seen_by_who_looks() -> None:
+    """It stays to be told to whoever receives."""
+    ours, theirs = pair()
+    other = Channel(theirs)
+    ours.close()
+    assert other.peek() is None
+    with pytest.raises(EOFError):
+        other.receive()
+    other.close()
+
+
 def test_the_end_of_the_other_process_is_an_error() -> None:
     """After its last words; sending to it is refused without one."""
     ours, theirs = pair()

@@ -5,13 +5,13 @@ Start at generation, then Stage.hear and Stage.fork.
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from runner.process import launch, messages
-from runner.process.channel import Channel, pair
+from runner.process.channel import Channel, Received, pair
 from runner.process.lifeline import Lifeline
 from runner.process.messages import FORKING, Begin, Message
 from runner.process.scoreboard import Scoreboard
@@ -96,3 +96,13 @@ def receive(channel: Channel, *, streams: bool = False) -> tuple[Message, list[i
     if isinstance(received[0], messages.Streaming) and not streams:
         return receive(channel)
     return received
+
+
+def drain(receive: Callable[[], Received | None]) -> list[Message]:
+    """All that there is to receive now; descriptors are closed."""
+    found = []
+    while (received := receive()) is not None:
+        found.append(received[0])
+        for descriptor in received[1]:
+            os.close(descriptor)
+    return found

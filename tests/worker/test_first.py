@@ -4,7 +4,6 @@ import asyncio
 import os
 import socket
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 import pytest
@@ -22,8 +21,8 @@ from runner.worker import first as module
 from runner.worker import turning
 from runner.worker.first import First, is_look
 from runner.worker.fronts import Place
-from runner.worker.inbox import Received
 from runner.worker.task import Task
+from tests.support.stage import drain
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -37,7 +36,6 @@ class Stage:
         self.channel = Channel(theirs)
         self.board = Scoreboard()
         self.guests: list[socket.socket] = []
-        self.kept: deque[Received] = deque()
         self.spent: list[str] = []
 
     def come(self) -> socket.socket:
@@ -68,19 +66,14 @@ class Stage:
             0, 2, Settings(), [Place(self.queue.fileno(), "http", address, [])], self.channel, Unchecked(), self.board,
             (Mount("", Target(application, "WSGI", "app")),), None, 0.0, None,
         )  # fmt: skip
-        first = turning.turn(task, lambda task: kind(task, self.spent.append, self.kept), asyncio.new_event_loop)
+        first = turning.turn(task, lambda task: kind(task, self.spent.append), asyncio.new_event_loop)
         assert first is not None
         first.close()
         return first
 
     def said(self) -> list[messages.Message]:
         """To the supervisor."""
-        found = []
-        while (received := self.supervisor.receive()) is not None:
-            found.append(received[0])
-            for descriptor in received[1]:
-                os.close(descriptor)
-        return found
+        return drain(self.supervisor.receive)
 
     def close(self) -> None:
         """Leave nothing open."""
@@ -136,7 +129,7 @@ def test_what_else_was_said_is_for_the_generation(stage: Stage) -> None:
     guest = stage.give()
     guest.setblocking(False)
     stage.answer()
-    assert [message for message, _ in stage.kept] == [Keep()]
+    assert stage.channel.peek() == (Keep(), [])
     with pytest.raises(BlockingIOError):
         guest.recv(1)
 

@@ -10,6 +10,7 @@ from runner.process.channel import Channel, pair
 from runner.process.messages import Account, Keep, Parcel, Reopen, Retire, Taken
 from runner.worker.inbox import MOST, Inbox
 from tests.support.memory import open_files
+from tests.support.stage import drain
 
 
 class Post:
@@ -31,21 +32,11 @@ class Post:
 
     def heard(self) -> list[messages.Message]:
         """What the supervisor heard since; descriptors are closed."""
-        found = []
-        while (received := self.supervisor.receive()) is not None:
-            found.append(received[0])
-            for descriptor in received[1]:
-                os.close(descriptor)
-        return found
+        return drain(self.supervisor.receive)
 
     def rest(self) -> list[messages.Message]:
         """What is left for the loop."""
-        found = []
-        while (received := self.inbox.receive()) is not None:
-            found.append(received[0])
-            for descriptor in received[1]:
-                os.close(descriptor)
-        return found
+        return drain(self.inbox.receive)
 
     def _wake(self) -> None:
         self.woken += 1
@@ -129,24 +120,3 @@ def test_who_is_sent_much_is_left_time_for_the_rest(post: Post) -> None:
     first = post.rest()
     assert (first, post.woken) == (sent[:MOST], 1)
     assert (post.rest(), post.woken) == (sent[MOST:], 1)
-
-
-def test_parcels_can_be_had_alone_until_something_else_comes(post: Post) -> None:
-    """That is left for somebody else, and so is what was sent after it: it is not even read."""
-    post.parcel(1)
-    post.supervisor.send(Keep())
-    post.parcel(2)
-    received = post.inbox.parcel()
-    assert received is not None
-    os.close(received[1][0])
-    assert (received[0], post.inbox.parcel(), post.inbox.parcel()) == (Parcel(1, "", 0.0, 0), None, None)
-    assert [message for message, _ in post.inbox.kept] == [Keep()]
-    assert post.rest() == [Keep(), Parcel(2, "", 0.0, 0)]
-
-
-def test_of_somebody_who_is_gone_no_parcel_comes(post: Post) -> None:
-    """The loop will find out, too."""
-    post.supervisor.close()
-    assert post.inbox.parcel() is None
-    with pytest.raises(EOFError):
-        post.inbox.receive()
