@@ -3,6 +3,7 @@
     loop         its life: to be born, fork, collect
     birth        from the order to begin to the report: import, prove; on the way copies are left behind, paused
     importing    the import, recorded
+    garbage      when it is looked for: seldom in an import
     preload      what the application imports of others, imported before it
     learned      which that is, kept between runs
     placement    where a pause is worth it (pure)

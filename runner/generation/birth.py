@@ -29,7 +29,7 @@ from typing import NoReturn
 from runner import channels_place
 from runner.freshness.git import Trees
 from runner.freshness.stamps import torn
-from runner.generation import fork_safety, lookout, page
+from runner.generation import fork_safety, garbage, lookout, page
 from runner.generation.hush import Hushes
 from runner.generation.importing import Attempt, Import, import_application, record
 from runner.generation.learned import Learned
@@ -106,6 +106,7 @@ class Birth:
             gc.collect()  # else it is little that came since, and somebody is waiting
             interpreter.die_with_parent(False)  # else that was forgotten at the fork
         gc.freeze()
+        garbage.look_again()
         self._report()
 
     def survive(self) -> None:

@@ -21,7 +21,7 @@ from runner.errors import BootError, RunnerError, UsageError
 from runner.freshness.bytecode import Bytecode
 from runner.freshness.recorder import Recorder
 from runner.freshness.watch import Watch
-from runner.generation import fork_safety
+from runner.generation import fork_safety, garbage
 from runner.host.error_page import Failure
 from runner.host.loading import load
 from runner.host.mounts import Mount, spell
@@ -92,6 +92,7 @@ def import_application(settings: Settings, watch: Watch, recorder: Recorder, att
             attempt.before_load()
         finally:
             gc.enable()  # see launch.py
+            garbage.put_off()
         mounts = _load_all(settings)
     except RunnerError as error:
         failure = Failure(str(error), str(error))
