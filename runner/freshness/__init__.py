@@ -3,9 +3,10 @@
     stamps      what identifies one state of one file
     patterns    which paths `--watch` and `--ignore` mean
     listings    what a directory offers to an import
+    additions   what was added to the inputs, as one process tells another
     inputs      everything the application was made of, and how to compare it with the disk
     recorder    notices what is read, before it is read
-    ahead       what an import will ask for, had ready before it does
+    ahead       what an import will ask for, had ready before it does: a step for each module
     bytecode    which compiled code may be believed
     inotify     the kernel's queue of changes, read exactly
     coverage    which watches are set, so that whatever can change an input is in it

@@ -1,29 +1,33 @@
 """What an import will ask for, had ready by a process that waits to go on with it.
 
     a directory  listed by Python's own finder
-    a spec       of a module that is imported later: where that finder finds it
-    code         of such a module, read and unmarshalled
+    a step       all that it takes to import one module: the look-ups for it, its spec, its file, its code, and what the
+                 journal will say
 
 Laws: what was got ready is used once, and only if the file or directory is, by its stamp, what it was; a stamp that
-could stay the same at the next change is none to rely on, so what changed a moment ago is not got ready. A spec is
-given only where Python would search the same directories by the same finders, and would see the same names there.
-Nothing is compiled here, and nothing of the application runs. Start at Ahead.search, then Ahead.find.
+could stay the same at the next change is none to rely on, so what changed a moment ago is not got ready. A step is
+taken only where Python would search the same directories by the same finders, and would see the same names there.
+Nothing is compiled here, and nothing of the application runs. Start at Ahead.get_ready, then Ahead.find.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import sys
 import time
 import zipimport
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from importlib.machinery import BuiltinImporter, FileFinder, FrozenImporter, ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType, ModuleType
 from typing import NamedTuple
 
-from runner.freshness.bytecode import Bytecode, is_plain
-from runner.freshness.stamps import Stamp, is_recent, stamp
+from runner.freshness.additions import Additions, File, Lookup
+from runner.freshness.bytecode import Bytecode
+from runner.freshness.inputs import Inputs
+from runner.freshness.listings import Listing, join, list_importable
+from runner.freshness.stamps import Stamp, is_recent, is_young, stamp, stamp_of
 
 OLD = 3
 """Seconds after which no file system gives another change the same time; FAT counts in twos."""
@@ -32,30 +36,42 @@ INDIFFERENT = (BuiltinImporter, FrozenImporter)
 _HOOK = FileFinder.path_hook().__code__
 _INIT = "__init__.py"
 
-Names = Mapping[str, Mapping[str, Collection[str]]]
-"""What look-ups found, by directory and stem: see freshness.inputs."""
 
+class Step(NamedTuple):
+    """The import of the module of *spec*, by the *code* that was read from *file*.
 
-class Found(NamedTuple):
-    """A *spec*, which the *finders* of the directories *where* lead to: to the last one."""
+    where    the directories in which it is looked for
+    finders  who searches them, up to the one that has it
+    lookups  each with the stamp that its directory had
+    items    what is noted on the way: the look-ups and the file
+    line     what the journal says if they are what is new
+    """
 
     spec: ModuleSpec
     where: list[str]
     finders: list[object]
+    lookups: list[tuple[Lookup, Stamp]]
+    file: File
+    code: CodeType
+    items: list[File | Lookup]
+    line: bytes
 
 
 class Ahead:
-    """By the rules of *bytecode*."""
+    """Of an import whose books are *inputs*, by the rules of *bytecode*."""
 
-    def __init__(self, bytecode: Bytecode) -> None:
+    def __init__(self, inputs: Inputs, bytecode: Bytecode) -> None:
+        self._inputs = inputs
         self._bytecode = bytecode
-        self._listed: dict[str, Stamp] = {}
-        self._specs: dict[str, Found] = {}
-        self._codes: dict[str, tuple[CodeType, Stamp]] = {}
+        self.rest()
 
     def rest(self) -> None:
         """In a process that is paused: what was got ready for itself is nothing for those who go on."""
-        self._listed, self._specs, self._codes = {}, {}, {}
+        self._listed: dict[str, Stamp] = {}
+        self._steps: dict[str, Step] = {}
+        self._packages: dict[str, list[str]] = {}
+        self._listings: dict[str, tuple[Stamp | None, Listing]] = {}
+        self._found: Step | None = None
 
     # ---- directories --------------------------------------------------------------------------------------------
 
@@ -82,62 +98,114 @@ class Ahead:
 
     # ---- modules ------------------------------------------------------------------------------------------------
 
-    def search(self, name: str, path: str) -> None:
-        """The module *name* will be imported, from the source file *path* (absolute): have its spec ready."""
+    def get_ready(self, name: str, path: str) -> None:
+        """The module *name* will be imported, from the source file *path* (absolute): have the step ready."""
         where, directory = self._searched(name), os.path.dirname(path)
         if os.path.basename(path) == _INIT:
             directory = os.path.dirname(directory)
         if directory not in where or any(finder.find_spec(name) is not None for finder in INDIFFERENT):
             return
-        where = where[: where.index(directory) + 1]
-        known = set(where) <= sys.path_importer_cache.keys() or all(map(_is_pythons, sys.path_hooks))
-        spec = PathFinder.find_spec(name, where) if known else None
-        if spec is not None and type(spec.loader) is SourceFileLoader and spec.origin == path:
-            spec.cached   # noqa: B018 (it is worked out once)
-            self._specs[name] = Found(spec, where, _finders(where))
+        if any(type(each) is not str for each in where):
+            return
+        until = where[: where.index(directory) + 1]
+        known = set(until) <= sys.path_importer_cache.keys() or all(map(_is_pythons, sys.path_hooks))
+        spec = PathFinder.find_spec(name, until) if known else None
+        if spec is None or type(spec.loader) is not SourceFileLoader or spec.origin != path:
+            return
+        spec.cached   # noqa: B018 (it is worked out once)
+        self._packages[name] = list(spec.submodule_search_locations or ())
+        lookups = self._look_ups(name.rpartition(".")[2], where)
+        read = self._read(path) if lookups and _leads_to(path, until, lookups) else None
+        if read is not None:
+            items: list[File | Lookup] = [*(lookup for lookup, _ in lookups), read[0]]
+            line = Additions(items).to_line(name)
+            self._steps[name] = Step(spec, where, _finders(until), lookups, *read, items, line)
 
-    def find(self, name: str, where: Sequence[object], names: Names) -> ModuleSpec | None:
-        """The spec of *name*, if it was got ready and is what a search of *where* finds; *names* were just seen."""
-        found = self._specs.pop(name, None) if self._specs else None
-        if found is None or where[: len(found.where)] != found.where or _finders(found.where) != found.finders:
+    def find(self, name: str, where: list[str]) -> ModuleSpec | None:
+        """The spec of *name*, if that was got ready and is what a search of *where* finds; its look-ups are noted."""
+        self._found = None
+        step = self._steps.pop(name, None) if self._steps else None
+        if step is None or where != step.where or _finders(where[: len(step.finders)]) != step.finders:
             return None
-        *before, last = found.where
-        stem, file = name.rpartition(".")[2], os.path.basename(found.spec.origin or "")
-        seen = names.get(last, {}).get(stem)
-        if file == _INIT:
-            file, inside = stem, names.get(os.path.join(last, stem), {}).get("__init__")
-            if inside != {_INIT}:
+        for lookup, listed in step.lookups:
+            if not self._inputs.add_expected_lookup(lookup, listed):
                 return None
-        if seen != {file} or any(names.get(each, {}).get(stem, True) for each in before):
-            return None
-        return found.spec
+        self._found = step
+        return step.spec
 
-    def read(self, path: str) -> None:
-        """The source file *path* (absolute) will be imported: have its code ready, if it is there to be read."""
+    def take(self, name: str, loader: SourceFileLoader) -> Step | None:
+        """The step that *loader*, of the spec that was found last, is to make for the module *name*."""
+        step, self._found = self._found, None
+        return step if step is not None and step.spec.loader is loader and step.spec.name == name else None
+
+    def _read(self, path: str) -> tuple[File, CodeType] | None:
+        """The file and its code, if that is there to be read, and nobody can have changed it meanwhile."""
         with contextlib.suppress(OSError, ValueError):
-            before = stamp(path)
-            code = self._bytecode.find(path) if before is not None and not is_recent(before) else None
-            if before is not None and code is not None and stamp(path) == before:
-                self._codes[path] = code, before
+            seen = os.lstat(path)
+            before = stamp_of(seen)
+            if stat.S_ISREG(seen.st_mode) and seen.st_nlink == 1 and not is_recent(before):
+                code = self._bytecode.find(path)
+                if code is not None and stamp(path) == before:
+                    return File(path, before), code
+        return None
 
-    def take(self, path: str, seen: Stamp | None, loader: SourceFileLoader) -> tuple[CodeType, Stamp] | None:
-        """The code of *path*, if it was got ready and is right still, with its stamp, which has just been *seen*."""
-        found = self._codes.pop(path, None) if self._codes else None
-        return found if found is not None and found[1] == seen and is_plain(loader) else None
+    def _look_ups(self, stem: str, where: list[str]) -> list[tuple[Lookup, Stamp]]:
+        """What will be noted of a search for *stem* there; none if that is not certain."""
+        found = []
+        for directory in dict.fromkeys(where):
+            if not os.path.isdir(directory) and directory in self._inputs.files:
+                continue  # see Recorder.look_up
+            listing = self._list(directory)
+            if listing is None:
+                return []
+            names = listing[1].get(stem, frozenset())
+            found.append((Lookup(directory, stem, names), listing[0]))
+            if stem in names:
+                inside = self._look_ups(_INIT[:-3], [join(directory, stem)])
+                if not inside:
+                    return []
+                found += inside
+        return found
+
+    def _list(self, directory: str) -> tuple[Stamp, Listing] | None:
+        """What is there, with a stamp by which it can be known; None if there is no such."""
+        now = stamp(directory) if directory.startswith("/") else None
+        if now is None:
+            return None
+        known = self._listings.get(directory) or self._inputs.listing(directory)
+        if known is None or known[0] != now:
+            broken: set[str] = set()
+            known = now, list_importable(directory, broken)
+            if broken or is_young(now) or stamp(directory) != now:
+                return None
+            self._listings[directory] = known
+        return now, known[1]
 
     def _searched(self, name: str) -> list[str]:
         """The directories in which Python will look for the module *name*; none if that is not certain."""
         parent = name.rpartition(".")[0]
         if not parent:
             return list(sys.path)
-        if parent in self._specs:
-            return list(self._specs[parent].spec.submodule_search_locations or ())
+        if parent in self._packages:
+            return self._packages[parent]
         # Not by getattr: a module may be lazy, or have a __getattr__, and that would be the application's code.
         module = sys.modules.get(parent)
         where = object.__getattribute__(module, "__dict__").get("__path__") if isinstance(module, ModuleType) else None
         if isinstance(where, Iterable) and (type(where) is list or type(where).__module__ == PathFinder.__module__):
             return list(where)
         return []
+
+
+def _leads_to(path: str, until: list[str], lookups: list[tuple[Lookup, Stamp]]) -> bool:
+    """Whether a search of these directories, as the *lookups* have seen them, finds *path* in the last one."""
+    names = {lookup.directory: set(lookup.names) for lookup, _ in lookups}
+    *before, last = until
+    if any(names.get(each, True) for each in before):
+        return False
+    if os.path.basename(path) == _INIT:
+        package = os.path.dirname(path)
+        return names.get(last) == {os.path.basename(package)} and names.get(package) == {_INIT}
+    return names.get(last) == {os.path.basename(path)}
 
 
 def _finders(where: Iterable[str]) -> list[object]:

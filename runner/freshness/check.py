@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from runner.freshness.inputs import Additions
+from runner.freshness.additions import Additions
 from runner.freshness.names import Names
 from runner.freshness.notice import HEAD, Notice, Word, calm
 from runner.freshness.watch import State, Watch

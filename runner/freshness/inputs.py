@@ -16,66 +16,18 @@ Start at Inputs.add_file, then Inputs.changed.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import stat
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator
-from json.encoder import encode_basestring_ascii as quote
-from typing import NamedTuple
 
+from runner.freshness.additions import Additions, File, Lookup
 from runner.freshness.listings import MODULES, Listing, find_importable, join, list_ending, list_importable, stem_of
 from runner.freshness.patterns import translate, walk
 from runner.freshness.stamps import HASHED, Stamp, digest, is_recent, is_young, stamp, stamp_of
 
 _NONE: frozenset[str] = frozenset()
-
-
-class File(NamedTuple):
-    """A file that was read, with its stamp before that; *young*: its digest in hex if the stamp was young."""
-
-    path: str
-    seen: Stamp | None
-    young: str = ""
-
-    def to_json(self) -> str:
-        """[path, stamp or null, digest]"""
-        return f"[{quote(self.path)},{list(self.seen) if self.seen else 'null'},{quote(self.young)}]"
-
-
-class Lookup(NamedTuple):
-    """A search for the module *stem* in *directory*, and the entries it could find."""
-
-    directory: str
-    stem: str
-    names: frozenset[str]
-
-    def to_json(self) -> str:
-        """[directory, stem, [name, …]]"""
-        return f"[{quote(self.directory)},{quote(self.stem)},[{','.join(map(quote, sorted(self.names)))}]]"
-
-
-class Additions(NamedTuple):
-    """Inputs on their way to another process, in the order of their reading."""
-
-    items: list[File | Lookup]
-
-    def to_json(self) -> str:
-        """One line of text."""
-        # By hand: a module notes two of these on its way, and json takes longer to get ready than to write.
-        return f"[{','.join([item.to_json() for item in self.items])}]"
-
-    @classmethod
-    def from_json(cls, text: str) -> Additions:
-        """The same again. Raises ValueError or TypeError for anything that `to_json` did not write."""
-        items: list[File | Lookup] = []
-        for place, what, last in json.loads(text):
-            if isinstance(last, list):
-                items.append(Lookup(place, what, frozenset(last)))
-            else:
-                items.append(File(place, what and Stamp(*what), last))
-        return cls(items)
 
 
 class Inputs:
@@ -135,6 +87,35 @@ class Inputs:
         if stem in names:
             # A directory without __init__.py is a namespace package until somebody adds one.
             self.add_lookup("__init__", os.path.join(directory, stem))
+
+    def add_expected_file(self, file: File) -> bool:
+        """As `add_file`, if by its stamp it is still *file*: a regular one, of one name and no link, in a directory in
+        which it was looked for."""
+        try:
+            seen = os.lstat(file.path)
+        except OSError:
+            return False
+        if file.path in self.files or stamp_of(seen) != file.seen or (self._ignored and self._is_ignored(file.path)):
+            return False
+        self.files[file.path] = file.seen
+        self.added.append(file)
+        return True
+
+    def add_expected_lookup(self, lookup: Lookup, listed: Stamp) -> bool:
+        """As `add_lookup`, if it finds what is expected, as it does as long as the directory's stamp is *listed*."""
+        known = self.names.get(lookup.directory)
+        if known is not None and lookup.stem in known:
+            return known[lookup.stem] == lookup.names
+        if known is None:
+            self._observe(lookup.directory)
+        if stamp(lookup.directory) != listed:
+            return False
+        if known is None:
+            known = self.names[lookup.directory] = {}
+            self._equal[lookup.directory] = listed
+        known[lookup.stem] = lookup.names
+        self.added.append(lookup)
+        return True
 
     def add_scan(self, directory: str, suffixes: tuple[str, ...] = MODULES) -> None:
         """Somebody is about to list *directory* (absolute), in search of names that end in *suffixes*."""
@@ -256,6 +237,10 @@ class Inputs:
         self._trees = {}
         found = (path for text in self._globs for path in walk(text, self._enter) if self._globs[text].fullmatch(path))
         return [path for path in found if path not in self.files and not self._is_ignored(path)]
+
+    def listing(self, directory: str) -> tuple[Stamp | None, Listing] | None:
+        """What was seen of *directory* last, with the stamp for which it is right; None if nobody has looked."""
+        return self._listings.get(directory)
 
     def in_tree(self, directory: str) -> bool:
         """A new directory in *directory* could hold what a glob matches."""

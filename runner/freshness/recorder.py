@@ -28,7 +28,7 @@ from itertools import islice
 from types import CodeType, ModuleType
 from typing import Any
 
-from runner.freshness.ahead import INDIFFERENT, Ahead
+from runner.freshness.ahead import INDIFFERENT, Ahead, Step
 from runner.freshness.bytecode import Bytecode
 from runner.freshness.inputs import Inputs
 from runner.freshness.stamps import WRITING, Reading, Stamp, being_written, is_recent, stamp
@@ -46,19 +46,19 @@ class Recorder:
     count    modules whose code was asked for
     about    called with name and path of each source module before anything of it is noted, if set
     given    called with the name of each module that is looked for; what it returns is where it is found, if set
-    started  called with the name of each module before its code runs, if set
+    started  called with a line for the journal before the code of each module runs, if set
     ahead    what it will ask for
     """
 
     def __init__(self, inputs: Inputs, bytecode: Bytecode) -> None:
-        self.ahead = Ahead(bytecode)
+        self.ahead = Ahead(inputs, bytecode)
         self.read: dict[str, Reading] = {}
         self._confirmed = (0, 0)
         self._positions: dict[str, int] = {}
         self.count = 0
         self.about: Callable[[str, str], None] | None = None
         self.given: Callable[[str], ModuleSpec | None] | None = None
-        self.started: Callable[[str], None] | None = None
+        self.started: Callable[[bytes], None] | None = None
         self.inputs = inputs
         self._bytecode = bytecode
         self._data = True
@@ -83,15 +83,16 @@ class Recorder:
         recorder = self
 
         def get_code(loader: importlib.machinery.SourceFileLoader, name: str) -> CodeType:
+            step = recorder.ahead.take(name, loader)
+            if step is not None and recorder._make(step):
+                return step.code
             path = loader.get_filename(name)
             place = os.path.abspath(path)
             with recorder.own_reads():
                 if recorder.about is not None:
                     recorder.about(name, place)
-                fresh = recorder._begin(name, place)
-                noted = recorder.inputs.files.get(place) if fresh else stamp(place)
-                ready = recorder.ahead.take(path, noted, loader)
-                code, seen = ready or whole(path, lambda: recorder._bytecode.load(path, loader))
+                recorder._begin(name, place)
+                code, seen = whole(path, lambda: recorder._bytecode.load(path, loader))
                 recorder.read[place] = Reading(seen, time.time_ns())
                 return code
 
@@ -160,17 +161,32 @@ class Recorder:
                 inputs.add_lookup(stem, directory)
                 self.ahead.look_behind(directory)
 
-    def _begin(self, name: str, path: str) -> bool:
-        """True if its stamp was taken now."""
-        fresh = self._note(path)
+    def _begin(self, name: str, path: str) -> None:
+        self._note(path)
+        self._start(name)
+
+    def _make(self, step: Step) -> bool:
+        """The *step* is made, if its file is what it was, and noted as any other."""
+        name, path = step.spec.name, step.file.path
+        if self.about is not None:
+            self.about(name, path)
+        if not self.inputs.add_expected_file(step.file):
+            return False
+        self._positions.setdefault(path, self.count)
+        self._start(name, step)
+        self.read[path] = Reading(step.file.seen, time.time_ns())
+        return True
+
+    def _start(self, name: str, step: Step | None = None) -> None:
         self.count += 1
         if self.started is not None:
-            self.started(name)
-        return fresh
+            added = self.inputs.take_additions()
+            expected = step is not None and added.items == step.items
+            self.started(step.line if step is not None and expected else added.to_line(name))
 
-    def _note(self, path: str) -> bool:
+    def _note(self, path: str) -> None:
         self._positions.setdefault(path, self.count)
-        return self.inputs.add_file(path)
+        self.inputs.add_file(path)
 
     def _note_loaded(self, module: ModuleType) -> None:
         path = getattr(module, "__file__", None)
@@ -279,32 +295,45 @@ class _Lookups:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
+        self._finders: list[Any] = []
+        self._others: list[Any] | None = None
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """See importlib.abc.MetaPathFinder."""
-        where = list(sys.path if path is None else path)
-        with self._recorder.own_reads():
-            self._recorder.look_up(name.rpartition(".")[2], where)
-        if self._recorder.given is not None and (given := self._recorder.given(name)) is not None:
+        recorder, where = self._recorder, list(sys.path if path is None else path)
+        found = recorder.ahead.find(name, where)
+        if found is None:
+            with recorder.own_reads():
+                recorder.look_up(name.rpartition(".")[2], where)
+        if recorder.given is not None and (given := recorder.given(name)) is not None:
             return given
-        found = self._recorder.ahead.find(name, where, self._recorder.inputs.names)
         return found and self._after_others(found, name, path, target)
 
     def _after_others(
         self, found: ModuleSpec, name: str, path: Sequence[str] | None, target: ModuleType | None
     ) -> ModuleSpec | None:
         """What all who are asked before the finder of files find, or *found*."""
+        if sys.meta_path != self._finders:
+            self._finders = list(sys.meta_path)
+            self._others = self._between()
+        if self._others is None:
+            return None
+        for other in self._others:
+            if (spec := other.find_spec(name, path, target)) is not None:
+                return spec  # type: ignore[no-any-return]
+        return found
+
+    def _between(self) -> list[Any] | None:
+        """Those others; None if they would not be asked for a spec, or nobody is."""
         finders = sys.meta_path
         if self not in finders or PathFinder not in finders:
             return None
         between = finders[finders.index(self) + 1 : finders.index(PathFinder)]
         others = [each for each in between if each not in INDIFFERENT]
-        if not all(hasattr(each, "find_spec") for each in others):
-            return None  # until Python 3.11 that one may be asked in another way
-        asked = (each.find_spec(name, path, target) for each in others)
-        return next((spec for spec in asked if spec is not None), found)
+        # Until Python 3.11 one without is asked in another way.
+        return others if all(hasattr(each, "find_spec") for each in others) else None
 
 
 def _site_directories() -> list[str]:

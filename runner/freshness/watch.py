@@ -19,10 +19,11 @@ from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
 
+from runner.freshness.additions import Additions, File, Lookup
 from runner.freshness.baton import Baton, Word
 from runner.freshness.coverage import Coverage
 from runner.freshness.inotify import ATTRIB, CLOSE_WRITE, CREATE, ISDIR, LOST, MODIFY, MOVED_TO, Event, Inotify
-from runner.freshness.inputs import Additions, File, Inputs, Lookup
+from runner.freshness.inputs import Inputs
 from runner.freshness.names import Names
 from runner.freshness.noise import Noise
 from runner.freshness.notice import Bustle

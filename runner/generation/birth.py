@@ -154,11 +154,10 @@ class Birth:
         summary = f"the application's process {self.begin.aftermath}{place}"
         self.result = Import((), Failure(summary, summary))
 
-    def _journal(self, name: str) -> None:
+    def _journal(self, line: bytes) -> None:
         """Leave a trace for whoever comes after us, before each module's code can end this process."""
-        line = f"{self.watch.inputs.take_additions().to_json()}\t{name}\n"
         with contextlib.suppress(OSError):
-            os.write(self.begin.journal, line.encode("utf-8", "surrogateescape"))
+            os.write(self.begin.journal, line)
 
     def _wait_for_git(self) -> None:
         """Until it has changed all that we watch; where that lies is asked only if there is more of it than before."""
@@ -224,7 +223,8 @@ class Birth:
         # Where nothing was imported since the last pause, whoever was paused there is as good.
         new = self.recorder.count != self._paused_at and os.getpid() == self._attempt.process
         if new and self._placement.wants(path, self._attempt.elapsed()):
-            self._checkpoint(name, path)
+            with self.recorder.own_reads():
+                self._checkpoint(name, path)
 
     def _checkpoint(self, name: str, path: str) -> None:
         """Leave a copy behind, if this process can be copied."""

@@ -19,7 +19,7 @@ import socket
 import time
 from collections.abc import Callable
 
-from runner.freshness.inputs import Additions
+from runner.freshness.additions import Additions
 from runner.freshness.notice import Notice, Word
 from runner.freshness.waker import Waker
 from runner.freshness.watch import State, Watch

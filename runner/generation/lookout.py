@@ -13,7 +13,7 @@ import os
 import select
 from typing import NoReturn
 
-from runner.freshness.inputs import Additions
+from runner.freshness.additions import Additions
 from runner.freshness.watch import State
 from runner.generation import importing
 from runner.process import messages

@@ -18,8 +18,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from runner.freshness.additions import File
 from runner.freshness.git import Trees
-from runner.freshness.inputs import File
 from runner.freshness.recorder import Recorder
 from runner.freshness.stamps import stamp
 from runner.freshness.watch import Watch
@@ -68,8 +68,7 @@ class Readiness:
     def each(self) -> Iterator[object]:
         """See the module; in steps."""
         for name, path in self._next:
-            self._recorder.ahead.search(name, path)
-            self._recorder.ahead.read(path)
+            self._recorder.ahead.get_ready(name, path)
             yield name
 
     def _foresee(self) -> None:

@@ -38,8 +38,8 @@ generation.main()
 the application's directory is put first on sys.path when ours are there.
 
 What a start loads before the application is kept: to look for garbage in it, again and again while it grows, would
-take a tenth of all its time, and find next to none. The application's own code finds the collector on, and seldom at work:
-generation/garbage.py."""
+take a tenth of all its time, and find next to none. The application's own code finds the collector on, which then
+looks seldom: generation/garbage.py."""
 
 _LIMITS = resource.getrlimit(resource.RLIMIT_NOFILE)
 """How many open files this process was allowed when it began, and how many it may allow itself."""

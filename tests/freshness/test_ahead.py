@@ -1,5 +1,6 @@
 """What an import will ask for, had ready before: a directory listed, a module's code read."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -7,18 +8,19 @@ from importlib.machinery import FileFinder, PathFinder, SourceFileLoader
 from importlib.util import module_from_spec
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import pytest
 
 from runner.freshness import ahead as module
-from runner.freshness.ahead import Ahead
+from runner.freshness.additions import Additions, File, Lookup
+from runner.freshness.ahead import Ahead, Step
 from runner.freshness.bytecode import Bytecode
 from runner.freshness.inputs import Inputs
 from runner.freshness.recorder import Recorder
-from runner.freshness.stamps import stamp
+from runner.freshness.stamps import is_recent, stamp
 from tests.freshness.recorded import record
-from tests.support.project import edit, project, replace
+from tests.support.project import project, replace
 from tests.support.trouble import until
 
 YEAR_2001 = 10**18
@@ -90,165 +92,204 @@ def test_where_nothing_is_looked_for(recorder: Recorder, tmp_path: Path) -> None
     assert str(tmp_path) not in sys.path_importer_cache
 
 
-# ---- code -----------------------------------------------------------------------------------------------------------
+# ---- steps: the code ------------------------------------------------------------------------------------------------
+
+class Shop(NamedTuple):
+    """A folder on sys.path, what is noted of an import there, and what is had ready for it."""
+
+    place: Path
+    inputs: Inputs
+    ahead: Ahead
+
+    def get_ready(self, name: str, file: str = "") -> bool:
+        """Whether a step is ready for that module, of that file."""
+        self.ahead.get_ready(name, str(self.place / (file or f"{name}.py")))
+        return name in self.ahead._steps
+
+    def find(self, name: str, where: list[str] | None = None) -> str | None:
+        """What the spec that was ready would be read from."""
+        spec = self.ahead.find(name, sys.path if where is None else where)
+        return spec.origin if spec is not None else None
+
+    def take(self, name: str = "view") -> Step | None:
+        """The step, once it was found."""
+        spec = self.ahead.find(name, sys.path)
+        return None if spec is None else self.ahead.take(name, cast("SourceFileLoader", spec.loader))
+
+
+FILES = {"view.py": "X = 1", "shop/__init__.py": "", "shop/model.py": "X = 1", "shop/api/__init__.py": ""}
+
 
 @pytest.fixture
-def ahead(tmp_path: Path) -> Ahead:
-    """With a cache."""
-    return Ahead(Bytecode(str(tmp_path / "cache")))
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """With a module, and a package with a module and a package; all are compiled, and nothing is recent."""
+    monkeypatch.setattr(module, "OLD", -1)
+    for rule in ("is_recent", "is_young"):
+        monkeypatch.setattr(module, rule, lambda seen: False)
+    place = project(tmp_path / "project", FILES)
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "none"), str(place), *sys.path])
+    monkeypatch.setattr(sys, "path_importer_cache", dict(sys.path_importer_cache))
+    (tmp_path / "none").mkdir()
+    bytecode, inputs = Bytecode(str(tmp_path / "cache")), Inputs()
+    for file in FILES:
+        bytecode.load(str(place / file), SourceFileLoader("any", str(place / file)))
+    for directory in sys.path:
+        if not os.path.isdir(directory):
+            inputs.add_file(directory)
+    inputs.take_additions()
+    return Shop(place, inputs, Ahead(inputs, bytecode))
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    """A module with X = 1, compiled, that was saved long ago: as far as the clock of the modification times tells."""
-    path = tmp_path / "view.py"
-    path.write_text("X = 1\n")
-    Bytecode(str(tmp_path / "cache")).load(str(path), SourceFileLoader("view", str(path)))
-    return path
-
-
-@pytest.fixture
-def calm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is recent."""
-    monkeypatch.setattr(module, "is_recent", lambda seen: False)
-
-
-def taken(ahead: Ahead, path: Path, loader: type[SourceFileLoader] = SourceFileLoader) -> object:
-    """What X is by the code that was ready; None if there was none."""
-    found = ahead.take(str(path), stamp(str(path)), loader("view", str(path)))
-    if found is None:
-        return None
-    assert found[1] == stamp(str(path))
-    space: dict[str, object] = {}
-    exec(found[0], space)
-    return space["X"]
-
-
-@pytest.mark.usefixtures("calm")
-def test_code_is_taken_once(ahead: Ahead, source: Path) -> None:
+def test_a_step_is_taken_once(shop: Shop) -> None:
     """Who imports it again gets it from the file."""
-    ahead.read(str(source))
-    assert [taken(ahead, source), taken(ahead, source)] == [1, None]
+    assert shop.get_ready("view")
+    step = shop.take()
+    assert step is not None
+    space: dict[str, object] = {}
+    exec(step.code, space)
+    assert (space["X"], step.file) == (1, File(str(shop.place / "view.py"), stamp(str(shop.place / "view.py"))))
+    assert shop.take() is None
 
 
-def test_what_was_saved_a_moment_ago_is_not_read(ahead: Ahead, source: Path) -> None:
+def test_it_tells_what_is_noted(shop: Shop) -> None:
+    """In the order of the search, the file last; and in the words of the journal."""
+    assert shop.get_ready("shop", "shop/__init__.py")
+    step = shop.take("shop")
+    assert step is not None
+    seen = [(item.directory, set(item.names)) for item in step.items if isinstance(item, Lookup)]
+    inside = str(shop.place / "shop"), {"__init__.py"}
+    assert seen[:3] == [(sys.path[0], set()), (str(shop.place), {"shop"}), inside]
+    assert step.items[-1] == step.file
+    assert step.line == Additions(step.items).to_line("shop")
+
+
+def test_its_look_ups_are_noted_when_it_is_found(shop: Shop) -> None:
+    """As by a search; and nothing before that."""
+    assert shop.get_ready("view")
+    assert shop.inputs.take_additions().items == [] and not shop.inputs.names
+    step = shop.take()
+    assert step is not None
+    found = Inputs()
+    for directory in filter(os.path.isdir, sys.path):
+        found.add_lookup("view", directory)
+    assert shop.inputs.names == found.names
+    assert [*shop.inputs.take_additions().items, step.file] == step.items
+
+
+def test_what_was_saved_a_moment_ago_is_not_ready(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next save may be a part of that one."""
-    ahead.read(str(source))
-    assert taken(ahead, source) is None
+    monkeypatch.setattr(module, "is_recent", is_recent)
+    assert not shop.get_ready("view")
 
 
-@pytest.mark.usefixtures("calm")
-@pytest.mark.parametrize("save", [edit, replace])
-def test_what_was_saved_since_is_not_taken(ahead: Ahead, source: Path, save: Callable[[Path, str], None]) -> None:
-    """Even of the same size."""
-    ahead.read(str(source))
-    before = stamp(str(source))
-
-    def saved() -> bool:
-        save(source, "X = 2\n")
-        return stamp(str(source)) != before
-
-    until("the clock of the file system goes on", saved)
-    assert taken(ahead, source) is None
+def test_where_a_name_came_a_moment_ago_none_is_ready(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one may come without another stamp of the folder."""
+    monkeypatch.setattr(module, "is_young", lambda seen: seen == stamp(str(shop.place)))
+    assert not shop.get_ready("view")
 
 
-@pytest.mark.usefixtures("calm")
-def test_what_is_saved_while_it_is_read_is_not_taken(
-    ahead: Ahead, source: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_saved_while_it_is_read_is_not_ready(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """The code may be that of either state."""
     find = Bytecode.find
 
     def slow(rule: Bytecode, path: str) -> CodeType | None:
         code = find(rule, path)
-        replace(source, "X = 2\n")
+        replace(Path(path), "X = 2\n")
         return code
 
     monkeypatch.setattr(Bytecode, "find", slow)
-    ahead.read(str(source))
-    assert taken(ahead, source) is None
+    assert not shop.get_ready("view")
 
 
-@pytest.mark.usefixtures("calm")
-def test_who_makes_code_in_another_way_takes_none(ahead: Ahead, source: Path) -> None:
-    """A loader such as those of typeguard and beartype."""
-
-    class Loader(SourceFileLoader):
-        def source_to_code(self, data: Any, path: Any) -> CodeType:  # type: ignore[override]
-            return super().source_to_code(b"X = 3\n", path)
-
-    ahead.read(str(source))
-    assert taken(ahead, source, Loader) is None
+def test_another_loader_takes_none(shop: Shop) -> None:
+    """One such as those of typeguard and beartype, for which somebody has searched on his own; or another module's."""
+    assert shop.get_ready("view")
+    spec = shop.ahead.find("view", sys.path)
+    assert spec is not None and spec.loader is not None
+    assert shop.ahead.take("view", SourceFileLoader("view", str(spec.origin))) is None
+    assert shop.ahead.take("view", cast("SourceFileLoader", spec.loader)) is None
 
 
-@pytest.mark.usefixtures("calm")
-def test_what_nobody_has_compiled_is_not_ready(ahead: Ahead, tmp_path: Path) -> None:
+def test_who_loads_it_by_another_name_takes_none(shop: Shop) -> None:
+    """That is an error, which the loader will raise."""
+    assert shop.get_ready("view")
+    spec = shop.ahead.find("view", sys.path)
+    assert spec is not None
+    assert shop.ahead.take("other", cast("SourceFileLoader", spec.loader)) is None
+
+
+def test_what_nobody_has_compiled_is_not_ready(shop: Shop) -> None:
     """Nor what is not there."""
-    (tmp_path / "new.py").write_text("X = 1\n")
-    for path in (tmp_path / "new.py", tmp_path / "none.py"):
-        ahead.read(str(path))
-        assert taken(ahead, path) is None
+    (shop.place / "new.py").write_text("X = 1\n")
+    assert not shop.get_ready("new") and not shop.get_ready("gone")
 
 
-# ---- specs ----------------------------------------------------------------------------------------------------------
-
-@pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder on sys.path, with a module, and a package with a module and a package; nothing of it is young."""
-    monkeypatch.setattr(module, "OLD", -1)
-    place = project(tmp_path / "project", {
-        "view.py": "X = 1", "shop/__init__.py": "", "shop/model.py": "X = 1", "shop/api/__init__.py": "",
-    })  # fmt: skip
-    monkeypatch.setattr(sys, "path", [str(tmp_path / "none"), str(place), *sys.path])
-    monkeypatch.setattr(sys, "path_importer_cache", dict(sys.path_importer_cache))
-    (tmp_path / "none").mkdir()
-    return place
+@pytest.mark.parametrize("make", [os.link, os.symlink])
+def test_what_has_two_names_is_not_ready(shop: Shop, make: Callable[[Path, Path], None]) -> None:
+    """It can be saved by the other one, of which more must be noted."""
+    (shop.place / "view.py").rename(shop.place / "other.txt")
+    make(shop.place / "other.txt", shop.place / "view.py")
+    assert not shop.get_ready("view")
 
 
-def found(ahead: Ahead, name: str, where: list[str]) -> object:
-    """What a module's spec would be read from, by what was got ready, after a look at what is there now."""
-    inputs = Inputs()
-    for directory in where:
-        inputs.add_lookup(name.rpartition(".")[2], directory)
-    spec = ahead.find(name, where, inputs.names)
-    return spec and spec.origin
+# ---- steps: where a module is ---------------------------------------------------------------------------------------
 
-
-def test_what_will_be_looked_for_is_found_once(ahead: Ahead, shop: Path) -> None:
+def test_what_will_be_looked_for_is_found_once(shop: Shop) -> None:
     """As by Python's own finder; what it works out when it is asked is worked out."""
-    ahead.search("view", str(shop / "view.py"))
-    spec = ahead._specs["view"].spec
+    assert shop.get_ready("view")
+    spec = shop.ahead._steps["view"].spec
     assert spec == PathFinder.find_spec("view") and type(spec.loader) is SourceFileLoader
-    assert found(ahead, "view", sys.path) == str(shop / "view.py")
-    assert found(ahead, "view", sys.path) is None
+    assert shop.find("view") == str(shop.place / "view.py")
+    assert shop.find("view") is None
 
 
-def test_what_lies_in_a_package_that_is_not_there_yet(ahead: Ahead, shop: Path) -> None:
+def test_what_lies_in_a_package_that_is_not_there_yet(shop: Shop) -> None:
     """It will be found where the package's spec says."""
+    inside = [str(shop.place / "shop")]
     for name, file in (("shop", "__init__.py"), ("shop.model", "model.py"), ("shop.api", "api/__init__.py")):
-        ahead.search(name, str(shop / "shop" / file))
-    assert found(ahead, "shop", sys.path) == str(shop / "shop" / "__init__.py")
-    assert found(ahead, "shop.model", [str(shop / "shop")]) == str(shop / "shop" / "model.py")
-    assert found(ahead, "shop.api", [str(shop / "shop")]) == str(shop / "shop" / "api" / "__init__.py")
+        assert shop.get_ready(name, f"shop/{file}")
+    assert shop.find("shop") == str(shop.place / "shop" / "__init__.py")
+    assert shop.find("shop.model", inside) == str(shop.place / "shop" / "model.py")
+    assert shop.find("shop.api", inside) == str(shop.place / "shop" / "api" / "__init__.py")
+
+
+def test_what_lies_in_a_package_that_has_just_been_saved(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That one is imported as ever; what follows it need not be."""
+    recent = stamp(str(shop.place / "shop" / "__init__.py"))
+    monkeypatch.setattr(module, "is_recent", lambda seen: seen == recent)
+    assert not shop.get_ready("shop", "shop/__init__.py")
+    assert shop.get_ready("shop.model", "shop/model.py")
 
 
 @pytest.mark.parametrize("name", ["view", "other", "shop.model", "gone"])
-def test_what_lies_elsewhere_is_not_ready(ahead: Ahead, shop: Path, tmp_path: Path, name: str) -> None:
+def test_what_lies_elsewhere_is_not_ready(shop: Shop, name: str) -> None:
     """A module that is found in another place than it was, in no place that is searched, or in a package that nobody
     has imported."""
-    (tmp_path / "none" / "view.py").touch()
-    ahead.search(name, str(shop / ("shop/model.py" if "." in name else f"{name}.py")))
-    assert ahead._specs == {}
+    (shop.place.parent / "none" / "view.py").touch()
+    assert not shop.get_ready(name, "shop/model.py" if "." in name else "")
 
 
 @pytest.mark.parametrize(
     "new", ["none/view.py", "none/view/__init__.py", "project/view/__init__.py", "project/view.so"]
 )
-def test_where_something_came_since_it_is_searched_anew(ahead: Ahead, shop: Path, tmp_path: Path, new: str) -> None:
-    """What may be meant instead, there or in a folder before that."""
-    ahead.search("view", str(shop / "view.py"))
-    project(tmp_path, {new: ""})
-    assert found(ahead, "view", sys.path) is None
+@pytest.mark.parametrize("early", [True, False])
+def test_where_something_came_since_it_is_searched_anew(shop: Shop, new: str, early: bool) -> None:
+    """What may be meant instead, there or in a folder before that; also if somebody has looked for it before."""
+    if early:
+        for directory in sys.path[:2]:
+            shop.inputs.add_lookup("view", directory)
+    assert shop.get_ready("view")
+    before = [stamp(each) for each in sys.path[:2]]
+
+    def told() -> bool:
+        project(shop.place.parent, {new: ""})
+        (shop.place / "tick.txt").touch()
+        (shop.place / "tick.txt").unlink()
+        return [stamp(each) for each in sys.path[:2]] != before
+
+    until("the clock of the file system goes on", told)
+    # Whoever has looked before is told of the change by others: see freshness.watch.
+    assert shop.find("view") == (str(shop.place / "view.py") if early else None)
 
 
 @pytest.mark.parametrize("change", [
@@ -256,86 +297,101 @@ def test_where_something_came_since_it_is_searched_anew(ahead: Ahead, shop: Path
     lambda place: (place / "shop" / "__init__.so").touch(),
     lambda place: (place / "shop.py").touch(),
 ], ids=["no __init__", "another __init__", "a module"])  # fmt: skip
-def test_what_is_no_longer_that_package(ahead: Ahead, shop: Path, change: Callable[[Path], None]) -> None:
+def test_what_is_no_longer_that_package(shop: Shop, change: Callable[[Path], None]) -> None:
     """It is searched anew, although a module of that name would come after it."""
-    ahead.search("shop", str(shop / "shop" / "__init__.py"))
-    change(shop)
-    assert found(ahead, "shop", sys.path) is None
+    assert shop.get_ready("shop", "shop/__init__.py")
+    before = stamp(str(shop.place)), stamp(str(shop.place / "shop"))
+
+    def told() -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            change(shop.place)
+        return (stamp(str(shop.place)), stamp(str(shop.place / "shop"))) != before
+
+    until("the clock of the file system goes on", told)
+    assert shop.find("shop") is None
 
 
-def test_other_names_that_came_are_nothing_to_it(ahead: Ahead, shop: Path) -> None:
-    """As when an editor saves by renaming."""
-    ahead.search("view", str(shop / "view.py"))
-    replace(shop / "view.py", "X = 2")
-    project(shop, {"views.py": "", "aview.py": "", "view.txt": ""})
-    assert found(ahead, "view", sys.path) == str(shop / "view.py")
+def test_other_findings_than_expected_are_not_believed(shop: Shop) -> None:
+    """Somebody has looked for it, and found something else."""
+    assert shop.get_ready("view")
+    shop.inputs.names[str(shop.place)] = {"view": frozenset({"view.so"})}
+    assert shop.find("view") is None
 
 
-def test_where_nobody_has_looked_nothing_is_found(ahead: Ahead, shop: Path) -> None:
-    """What is there now is not known."""
-    ahead.search("view", str(shop / "view.py"))
-    assert ahead.find("view", sys.path, {}) is None
-
-
-def test_those_who_go_on_get_ready_by_themselves(ahead: Ahead, shop: Path) -> None:
+def test_those_who_go_on_get_ready_by_themselves(shop: Shop) -> None:
     """What was ready for whoever is paused would be memory for nothing."""
-    ahead.search("view", str(shop / "view.py"))
-    ahead.rest()
-    assert found(ahead, "view", sys.path) is None
+    assert shop.get_ready("view")
+    shop.ahead.rest()
+    assert shop.find("view") is None
 
 
 @pytest.mark.parametrize("change", ["path", "finder"])
 def test_where_another_search_is_made_another_spec_is(
-    ahead: Ahead, shop: Path, change: str, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The application has changed sys.path, or who searches a folder."""
-    ahead.search("view", str(shop / "view.py"))
+    assert shop.get_ready("view")
     if change == "path":
         monkeypatch.setattr(sys, "path", sys.path[1:])
     else:
-        sys.path_importer_cache[str(shop)] = FileFinder(str(shop), (SourceFileLoader, [".py"]))
-    assert found(ahead, "view", sys.path) is None
+        place = str(shop.place)
+        sys.path_importer_cache[place] = FileFinder(place, (SourceFileLoader, [".py"]))
+    assert shop.find("view") is None
 
 
-def test_what_others_search_is_left_to_them(ahead: Ahead, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_others_search_is_left_to_them(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hook of somebody else's is not called ahead."""
 
     def hook(path: str) -> Any:
         raise AssertionError(path)
 
     monkeypatch.setattr(sys, "path_hooks", [hook, *sys.path_hooks])
-    ahead.search("view", str(shop / "view.py"))
-    assert ahead._specs == {}
+    assert not shop.get_ready("view")
+
+
+@pytest.mark.parametrize("odd", ["", "relative", Path("/path"), "/none/at/all"])
+def test_where_the_places_are_not_all_known_none_is_ready(
+    shop: Shop, odd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What will be noted of them then is not certain."""
+    monkeypatch.setattr(sys, "path", [*sys.path, odd])
+    assert not shop.get_ready("view")
+
+
+def test_a_broken_link_makes_a_folder_uncertain(shop: Shop) -> None:
+    """Where it leads something can come to be."""
+    (shop.place / "link.py").symlink_to("nowhere.py")
+    assert not shop.get_ready("view")
 
 
 @pytest.mark.parametrize(
     "text", ["def __getattr__(name): raise RuntimeError(name)", "__path__ = iter('x')", "__path__ = 1"]
 )
-def test_a_package_is_not_asked(ahead: Ahead, shop: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_is_not_asked(shop: Shop, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of its code runs; what it says in another way than Python's is not understood."""
     package = ModuleType("odd")
     exec(text, vars(package))
     monkeypatch.setitem(sys.modules, "odd", package)
-    ahead.search("odd.view", str(shop / "view.py"))
-    assert ahead._specs == {}
+    assert not shop.get_ready("odd.view", "view.py")
 
 
-def test_a_package_without_init(ahead: Ahead, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_without_init(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A namespace."""
-    (shop / "space").mkdir()
-    (shop / "space" / "part.py").touch()
+    (shop.place / "space").mkdir()
+    (shop.place / "shop" / "model.py").rename(shop.place / "space" / "part.py")
+    part = str(shop.place / "space" / "part.py")
+    shop.ahead._bytecode.load(part, SourceFileLoader("space.part", part))
     spec = PathFinder.find_spec("space")
     assert spec is not None
     monkeypatch.setitem(sys.modules, "space", module_from_spec(spec))
-    ahead.search("space.part", str(shop / "space" / "part.py"))
-    assert found(ahead, "space.part", [str(shop / "space")]) == str(shop / "space" / "part.py")
+    assert shop.get_ready("space.part", "space/part.py")
+    assert shop.find("space.part", [str(shop.place / "space")]) == part
 
 
-def test_what_is_built_in_is_found_there(ahead: Ahead, shop: Path) -> None:
+def test_what_is_built_in_is_found_there(shop: Shop) -> None:
     """Before any file."""
-    (shop / "time.py").touch()
-    ahead.search("time", str(shop / "time.py"))
-    assert ahead._specs == {}
+    (shop.place / "view.py").rename(shop.place / "time.py")
+    assert not shop.get_ready("time")
 
 
 # ---- in an import ---------------------------------------------------------------------------------------------------
@@ -343,12 +399,12 @@ def test_what_is_built_in_is_found_there(ahead: Ahead, shop: Path) -> None:
 READY = """
 import sys
 from runner.freshness import ahead
-ahead.is_recent, ahead.OLD = lambda seen: False, -1
+ahead.is_recent, ahead.is_young, ahead.OLD = lambda seen: False, lambda seen: False, -1
 recorder = sys.meta_path[0]._recorder
 with recorder.own_reads():
-    recorder.ahead.search("view", {path!r})
-    recorder.ahead.read({path!r})
-assert "view" in recorder.ahead._specs
+    recorder.look_up("none", sys.path)
+    recorder.ahead.get_ready("view", {path!r})
+assert "view" in recorder.ahead._steps
 """
 SHUT = "recorder._bytecode.load = ahead.PathFinder.find_spec = None"
 IMPORT = """
@@ -380,6 +436,38 @@ def test_an_import_takes_what_is_ready(compiled: tuple[Path, Path]) -> None:
     assert (seen.output, seen.changed) == ("1\n", [])
     assert "view.py" in seen.files
     assert seen.names[str(place)]["view"] == ["view.py"]
+
+
+ABOUT = "recorder.about = lambda name, path: print('about', name, path.rpartition('/')[2])\n"
+JOURNAL = r"""
+def started(line):
+    items = ahead.Additions.from_json(line.decode().partition("\t")[0]).items
+    print(*[item.path.rpartition("/")[2] if hasattr(item, "path") else item.stem for item in items], line[-5:])
+recorder.inputs.take_additions()
+recorder.started = started
+"""
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_the_journal_says_the_same(compiled: tuple[Path, Path], ready: bool) -> None:
+    """Whether a step was ready or not: the look-ups, the file, the name; and who asks hears of it before that."""
+    place, cache = compiled
+    told = JOURNAL + ABOUT
+    forget = SHUT if ready else "recorder.ahead.rest()"
+    seen = record(place, READY.format(path=str(place / "view.py")) + told + forget + IMPORT, cache=cache)
+    about, line, value = seen.output.splitlines()
+    assert (about, value) == ("about view view.py", "1")
+    *stems, file, name = line.split()
+    assert (set(stems), file, name) == ({"view"}, "view.py", r"b'view\n'")
+
+
+def test_a_file_that_is_saved_after_the_search_is_read(compiled: tuple[Path, Path]) -> None:
+    """The last look at it comes when its code is asked for."""
+    place, cache = compiled
+    path = str(place / "view.py")
+    save = f"recorder.about = lambda name, path: open({path!r}, 'w').write('X = 22')\n"
+    seen = record(place, READY.format(path=path) + save + IMPORT, cache=cache)
+    assert (seen.output, seen.changed) == ("22\n", [])
 
 
 @pytest.mark.parametrize("finds", [False, True])

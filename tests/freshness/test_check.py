@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from runner.freshness import check as module
+from runner.freshness.additions import Additions, File
 from runner.freshness.check import OwnCheck, SharedCheck, Unchecked, split
-from runner.freshness.inputs import Additions, File, Inputs
+from runner.freshness.inputs import Inputs
 from runner.freshness.notice import Notice, Word, calm
 from runner.freshness.watch import Watch
 from tests.freshness.watched import watching

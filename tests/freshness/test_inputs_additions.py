@@ -4,11 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from runner.freshness.inputs import Additions, File, Inputs, Lookup
-from runner.freshness.stamps import Stamp
+from runner.freshness.additions import Additions, File
+from runner.freshness.inputs import Inputs
 
 
 def told(note: Callable[[Inputs], object]) -> Additions:
@@ -88,26 +86,3 @@ def test_of_two_findings_the_old_one_is_remembered(tmp_path: Path, newest_first:
     (tmp_path / "optional.py").touch()
     after = told(lambda there: there.add_lookup("optional", str(tmp_path)))
     assert heard([before, after], newest_first).sweep() == [str(tmp_path / "optional")]
-
-
-_NUMBERS = st.integers(min_value=0, max_value=1 << 64)
-_STAMPS = st.none() | st.builds(Stamp, *[_NUMBERS] * 6)
-_NAMES = st.text(st.characters(exclude_characters="\0"))
-_FILES = st.builds(File, _NAMES, _STAMPS, st.sampled_from(["", "00ff"]))
-_LOOKUPS = st.builds(Lookup, _NAMES, _NAMES, st.frozensets(_NAMES))
-
-
-@given(st.lists(_FILES | _LOOKUPS))
-def test_all_that_can_be_named_arrives(items: list[File | Lookup]) -> None:
-    """In one line without a tab: names that are no UTF-8, with quotes, with line ends."""
-    text = Additions(items).to_json()
-    assert Additions.from_json(text) == Additions(items)
-    assert text.isascii()
-    assert not any(ord(character) < 32 for character in text)
-
-
-@pytest.mark.parametrize("text", ["", "[1]", "[[1]]", '[["a",[1]]]', '[["a","b",1]]'])
-def test_a_torn_message_is_an_error(text: str) -> None:
-    """A line that was not written whole, as by a process that was killed, is refused."""
-    with pytest.raises((ValueError, TypeError)):
-        Additions.from_json(text)

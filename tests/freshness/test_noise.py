@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from runner.freshness.additions import Additions, File
 from runner.freshness.inotify import Inotify
-from runner.freshness.inputs import Additions, File
 from runner.freshness.names import Names
 from runner.freshness.noise import NOISE
 from runner.freshness.notice import Notice

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from runner.freshness import watch as module
+from runner.freshness.additions import Additions, File
 from runner.freshness.inotify import Inotify
-from runner.freshness.inputs import Additions, File
 from runner.freshness.stamps import WRITING
 from runner.freshness.watch import VANISHED, State, Watch
 from tests.freshness.watched import quieted, settled, verdicts, watching

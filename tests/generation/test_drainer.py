@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from runner.freshness.additions import Additions, File
 from runner.freshness.inotify import Inotify
-from runner.freshness.inputs import Additions, File
 from runner.freshness.noise import NOISE
 from runner.freshness.notice import Word
 from runner.freshness.watch import Watch

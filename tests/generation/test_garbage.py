@@ -18,7 +18,8 @@ import view
 IMPORTING = gc.isenabled(), *gc.get_threshold()
 def main(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
-    return [f"{{view.VALUE}} {{BEFORE == IMPORTING[1:]}} {{IMPORTING}} {{gc.isenabled(), *gc.get_threshold()}}".encode()]
+    serving = gc.isenabled(), *gc.get_threshold()
+    return [f"{{view.VALUE}} {{BEFORE == IMPORTING[1:]}} {{IMPORTING}} {{serving}}".encode()]
 """
 USUAL = gc.get_threshold()
 """Of this interpreter, which nothing has changed yet."""

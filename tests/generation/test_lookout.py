@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.freshness.inputs import Additions, File
+from runner.freshness.additions import Additions, File
 from runner.freshness.stamps import stamp
 from runner.generation.lookout import last_name, look_out, read_journal
 from runner.process import messages

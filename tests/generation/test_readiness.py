@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from runner.freshness import ahead
+from runner.freshness.additions import Additions, File, Lookup
 from runner.freshness.git import Trees
-from runner.freshness.inputs import Additions, File, Lookup
 from runner.freshness.stamps import stamp
 from runner.generation import importing, readiness
 from runner.generation.learned import Learned
@@ -30,7 +30,6 @@ class Ahead(ahead.Ahead):
     def __init__(self) -> None:
         self.listed: list[str] = []
         self.names: list[str] = []
-        self.codes: list[str] = []
 
     def rest(self) -> None:
         """Nothing is known."""
@@ -39,13 +38,10 @@ class Ahead(ahead.Ahead):
         """As told."""
         self.listed.append(directory)
 
-    def search(self, name: str, path: str) -> None:
+    def get_ready(self, name: str, path: str) -> None:
         """As told."""
+        assert os.path.basename(path) == name
         self.names.append(name)
-
-    def read(self, path: str) -> None:
-        """As told."""
-        self.codes.append(path)
 
 
 @pytest.fixture
@@ -71,12 +67,11 @@ def note(journal: int, place: Path, *names: str) -> None:
 
 
 def get_ready(waiting: tuple[Readiness, Ahead], *, expected: bool = True) -> list[str]:
-    """The files whose code is read then."""
+    """The modules that are had ready then."""
     ready, notes = waiting
     ready.get_ready(expected=expected)
-    notes.names, notes.codes = [], []
+    notes.names = []
     assert list(ready.each()) == notes.names
-    assert notes.names == [os.path.basename(path) for path in notes.codes]
     return notes.names
 
 
