@@ -288,7 +288,7 @@ class Birth:
             slot=messages.FORKING, number=order.number, voids=order.voids, journal=noted
         )
         self._pages = told.known
-        self.hushes = Hushes(told.hush, curious=not told.known)
+        self.hushes = Hushes(told.hush, curious=not told.known, before=told.before)
         self._resumed, self.first = True, order.first
         self._placement.hot = frozenset(order.hot)
         self._placement.step = order.step or self._placement.step

@@ -28,13 +28,14 @@ class LastWords(NamedTuple):
 
 class Hushes:
     """Of one process. *origin*: the pipe of the one that it went on from, -1: of none, which is *curious* or not about
-    pages.
+    pages; of those that were written *before* it went on it need not hear.
 
     nearer  it has left one behind that stands nearer to what was saved
     """
 
-    def __init__(self, origin: int = -1, *, curious: bool = False) -> None:
+    def __init__(self, origin: int = -1, *, curious: bool = False, before: bytes = b"") -> None:
         self.nearer = False
+        self._before = before
         self._origin = origin
         self._written: bytes | None = b"" if curious else None
         self._left: list[int] = []
@@ -46,7 +47,7 @@ class Hushes:
     def note_written(self) -> None:
         """Who goes on next will write there, too. To be called before a fork: what is shared then is not known."""
         if self._written is not None and self._origin >= 0:
-            self._written += pages.written()
+            self._written += pages.written(self._before + self._written)
 
     def release(self) -> None:
         """They may become busy now."""

@@ -1,11 +1,12 @@
-"""Which pages of its memory a process has written since it was forked, and having them copied before they are.
+"""Which pages of its memory a process has written since it was forked, and having them there before they are.
 
 A forked process shares all pages with its parent, until one of them writes: then the kernel makes a copy, at some
-microseconds each. Who goes on from a checkpoint writes into much the same pages as the one before, some thousand, and
-somebody waits for that. So who has gone on says which they were, and the next one has them copied while it sleeps.
+microseconds each; and each page that is new costs as much at the first touch. Who goes on from a checkpoint writes into
+much the same pages as the one before, some thousand, and somebody waits for that. So who has gone on says which they
+were, and the next one has them copied while it sleeps, and has as many new ones made as there were new ones.
 
 Laws: changes no byte. What the system cannot tell or do costs time, nothing else. MOST bounds the memory.
-Start at written. proc_pid_pagemap(5), madvise(2).
+Start at written. proc_pid_pagemap(5), madvise(2); Objects/obmalloc.c.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import ctypes
 import mmap
 import os
 import re
+import sys
 from array import array
+from collections.abc import Iterator
 
 MOST = 2500
-"""Pages that are copied ahead."""
+"""Pages that are had ready."""
 TOLD = 60_000
 """Bytes that are told, of what `written` gives: they go through a pipe that nobody reads yet."""
 _PAGE = mmap.PAGESIZE
@@ -26,11 +29,20 @@ _RUNS = re.compile(rb"\x01{1,256}")
 _OURS = bytes(byte & 0b1010_0001 == 0b1000_0001 for byte in range(256))
 """By the highest byte of an entry of the page map: the page is there, of no file, and nobody else's."""
 _POPULATE_WRITE = 23
+_SMALL = 512
+"""Bytes of the largest blocks that Python's allocator takes from its arenas."""
+_ARENA = 1 << 18
+"""Bytes in the smallest arena of any version. One in which nothing is left is given back to the system."""
+
+_kept: list[bytes] = []
 
 
-def written() -> bytes:
-    """The pages that are this process's alone, as numbers of 8 bytes: an address, plus how many more follow it."""
+def written(before: bytes = b"") -> bytes:
+    """The pages that are this process's alone, as numbers of 8 bytes: an address, plus how many more follow it. Without
+    those that were so *before*, as told then.
+    """
     found = array("Q")
+    old = set(_each(before))
     with contextlib.suppress(OSError), open("/proc/self/maps", "rb") as maps, open("/proc/self/pagemap", "rb") as table:
         for line in maps:
             place, kind, _ = line.split(b" ", 2)
@@ -38,23 +50,46 @@ def written() -> bytes:
                 continue
             start, end = (int(each, 16) for each in place.split(b"-"))
             flags = os.pread(table.fileno(), (end - start) // _PAGE * 8, start // _PAGE * 8)[7::8].translate(_OURS)
+            if old:
+                flags = bytes(flag and start + at * _PAGE not in old for at, flag in enumerate(flags))
             for run in _RUNS.finditer(flags):
                 found.append(start + run.start() * _PAGE + run.end() - run.start() - 1)
     return found.tobytes()
 
 
-def copy_ahead(pages: bytes) -> None:
-    """Have these copied, as far as they are here; *pages* as of `written`."""
-    entries = array("Q")
-    entries.frombytes(pages[: len(pages) // entries.itemsize * entries.itemsize])
+def have_ready(pages: bytes) -> None:
+    """Have these copied, as far as they are here, and made as many new ones as the others are; *pages* as of `written`.
+    """
     try:
         madvise = ctypes.CDLL(None).madvise
     except (AttributeError, OSError):
         return
     madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-    left = MOST
-    for entry in entries:
-        count = min(entry % _PAGE + 1, left)
-        # What was new there is not here: an error, and no page.
-        if count and madvise(entry - entry % _PAGE, count * _PAGE, _POPULATE_WRITE) == 0:
+    left, new = MOST, 0
+    for start, count in _runs(pages):
+        count = min(count, left)
+        if count and madvise(start, count * _PAGE, _POPULATE_WRITE) == 0:
             left -= count
+        else:
+            new += count
+    _make(min(new, left))
+
+
+def _make(count: int) -> None:
+    """Have so many pages of memory touched, and leave them to the allocator."""
+    blocks = [bytes(_SMALL - sys.getsizeof(b"")) for _ in range(count * _PAGE // _SMALL)]
+    _kept.extend(blocks[:: _ARENA // _SMALL])
+
+
+def _runs(pages: bytes) -> Iterator[tuple[int, int]]:
+    """Where each begins, and how many pages it has."""
+    entries = array("Q")
+    entries.frombytes(pages[: len(pages) // entries.itemsize * entries.itemsize])
+    for entry in entries:
+        yield entry - entry % _PAGE, entry % _PAGE + 1
+
+
+def _each(pages: bytes) -> Iterator[int]:
+    """The address of each."""
+    for start, count in _runs(pages):
+        yield from range(start, start + count * _PAGE, _PAGE)

@@ -36,13 +36,15 @@ class Told(NamedTuple):
     """The order to go on: the *message*, the *descriptors* that came with it.
 
     *hush*: the pipe to be written to when the one who waits may become busy; -1: nobody waits. *known*: the pages that
-    those who go on write; if none are, with what `pages.written` says then before it, for those who go on later.
+    those who go on write; if none are, with what `pages.written` says then before it, for those who go on later, but
+    for what it has said *before*, in the one that goes on.
     """
 
     message: Resume
     descriptors: list[int]
     hush: int
     known: bytes
+    before: bytes
 
 
 class Work(Protocol):
@@ -92,8 +94,8 @@ def pause(channel: Channel, work: Work, busy: int, *, likely: bool, known: bytes
             if before is not None:
                 signal.signal(signal.SIGCHLD, before)
             if not spare and expected:
-                pages.copy_ahead(known)
                 _use_time(work.each(), channel)
+                pages.have_ready(known)
             return _go_on(channel, hush if not spare else -1, known)
         os.close(hush)
         heirs.wait(busy)
@@ -154,6 +156,7 @@ class _Heirs:
 
 def _go_on(channel: Channel, hush: int, known: bytes) -> Told:
     """The spare's side: it sleeps until it is told to."""
+    before = b"" if known else pages.written()
     try:
         received = channel.receive()
     except EOFError:
@@ -163,7 +166,7 @@ def _go_on(channel: Channel, hush: int, known: bytes) -> Told:
     channel.close()
     if hush >= 0:
         say(hush, DONE)
-    return Told(received[0], received[1], hush, known)
+    return Told(received[0], received[1], hush, known, before)
 
 
 def _collect(pid: int) -> int:

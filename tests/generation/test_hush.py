@@ -27,8 +27,8 @@ def other() -> Iterator[tuple[int, int]]:
 
 @pytest.fixture(autouse=True)
 def written(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages."""
-    monkeypatch.setattr(pages, "written", lambda: b"12345678")
+    """Pages: the n-th, if n - 1 are known."""
+    monkeypatch.setattr(pages, "written", lambda before: b"page %03d" % (len(before) // 8 + 1))
 
 
 def test_nothing_is_said_as_long_as_one_is_busy(pipe: tuple[int, int]) -> None:
@@ -50,17 +50,17 @@ def test_the_origin_hears_what_it_need_not_do_any_more(pipe: tuple[int, int], ne
 
 
 def test_the_origin_hears_of_pages_if_it_is_curious(pipe: tuple[int, int]) -> None:
-    """Whenever they were noted; each number whole, as many as the pipe has room for."""
-    hushes = Hushes(pipe[1], curious=True)
+    """Whenever they were noted, each once; not of those that were there before it went on."""
+    hushes = Hushes(pipe[1], curious=True, before=b"page 001")
     hushes.note_written()
     hushes.note_written()
     hushes.release()
-    assert last_words(pipe[0]) == LastWords(b"12345678" * 2)
+    assert last_words(pipe[0]) == LastWords(b"page 002page 003")
 
 
 def test_more_is_not_said_than_a_pipe_has_room_for(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody reads it yet, and whoever speaks has other things to do."""
-    monkeypatch.setattr(pages, "written", lambda: bytes(1 << 20))
+    """Nobody reads it yet, and whoever speaks has other things to do; each number is whole."""
+    monkeypatch.setattr(pages, "written", lambda before: bytes(1 << 20))
     hushes = Hushes(pipe[1], curious=True)
     hushes.note_written()
     hushes.release()
@@ -75,7 +75,7 @@ def test_who_was_left_behind_hears_that_it_is_over(pipe: tuple[int, int], other:
     hushes.note_written()
     hushes.release()
     assert last_words(other[0]) == LastWords()
-    assert last_words(pipe[0]) == LastWords(b"12345678", nearer=True)
+    assert last_words(pipe[0]) == LastWords(b"page 001", nearer=True)
 
 
 def test_each_word_is_said_once(pipe: tuple[int, int]) -> None:

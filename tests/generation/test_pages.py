@@ -31,16 +31,19 @@ if not pid:
     for number in (3, 4, 5, 9):
         memory[number * SIZE] = 2
     told = pages.written()
+    some = pages.written(told)
+    memory[10 * SIZE] = 1
+    more = pages.written(told)
     other = os.fork()
     if not other:
         # All is shared again; what is copied now is what is the child's alone.
         before = ours(pages.written())
-        pages.copy_ahead(told)
+        pages.have_ready(told)
         after = ours(pages.written())
         print(sorted(before), sorted(after), [memory[number * SIZE] for number in (3, 9, 10)], flush=True)
         os._exit(0)
     os.waitpid(other, 0)
-    print(sorted(ours(told)), flush=True)
+    print(sorted(ours(told)), sorted(ours(some)), sorted(ours(more)), flush=True)
     os._exit(0)
 os.waitpid(pid, 0)
 """
@@ -55,9 +58,9 @@ def forked(most: str = "") -> list[str]:
 
 
 def test_what_was_written_is_told_and_copied() -> None:
-    """Pages, and no others; nothing in them changes."""
+    """Pages, and no others, and of them what was not told before; nothing in them changes."""
     copied, told = forked()
-    assert told == "[3, 4, 5, 9]"
+    assert told == "[3, 4, 5, 9] [] [10]"
     assert copied == "[] [3, 4, 5, 9] [2, 2, 1]"
 
 
@@ -67,10 +70,34 @@ def test_no_more_is_copied_than_there_is_room_for() -> None:
     assert copied == "[] [] [2, 2, 1]"
 
 
+NEW = """
+import resource
+from array import array
+from runner.generation import pages
+{most}
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+# Nothing of a process lies there.
+told = array("Q", [(1 << 46) + (at << 20) + 255 for at in range(4)]).tobytes()
+pages.have_ready(told)
+before = faults()
+kept = [bytes(400) for _ in range(5000)]
+print(faults() - before)
+"""
+
+
+@pytest.mark.parametrize(("most", "fewest", "highest"), [("", 0, 100), ("pages.MOST = 0", 400, 2000)])
+def test_where_pages_were_new_there_are_new_ones(most: str, fewest: int, highest: int) -> None:
+    """Whoever makes objects then finds memory that is there; as much as there is room for."""
+    code = NEW.replace("{most}", most)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert fewest <= int(done.stdout) <= highest
+
+
 @pytest.mark.parametrize("told", [b"", bytes(8), (2**63).to_bytes(8, sys.byteorder)])
 def test_what_is_nowhere_is_passed_over(told: bytes) -> None:
     """Memory that was new there is not here."""
-    pages.copy_ahead(told)
+    pages.have_ready(told)
 
 
 def test_where_nothing_is_told_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:

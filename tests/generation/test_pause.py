@@ -39,7 +39,7 @@ class Work:
             say("does a step")
             yield
 if "copies" in words:
-    pages.copy_ahead = lambda known: say(f"copies {len(known)}")
+    pages.have_ready = lambda known: say(f"copies {len(known)}")
 signal.signal(signal.SIGCHLD, hear := lambda *_: say("hears the application's handler"))
 told = pause(channel, Work(), busy, likely="likely" in words, known=bytes(16) if "known" in words else b"")
 assert signal.getsignal(signal.SIGCHLD) is hear
@@ -47,6 +47,7 @@ assert made_ready and all(pid != os.getpid() for pid, _ in made_ready)
 if "expects" in words:
     say(" ".join(str(expected) for _, expected in made_ready))
 say(f"goes on as {told.message.number} with {len(told.descriptors)} after {steps}")
+assert bool(told.before) is not bool(told.known)
 if told.message.voids:
     say("is not asked" if told.known else "is asked")
     os.write(told.hush, (b"" if told.known else bytes(8)) + (b">" if told.message.voids == 2 else b"."))
