@@ -2,7 +2,7 @@
 
     a checkpoint           waits for the import that it was taken in, and then for whoever went on from it last
     the last word          DONE, or NEARER: those who come next will go on from one that this process has left behind
-    and before that, once  the pages that it has written, for those who do go on from there (pages.py)
+    and before that        the pages that it has written since, for those who go on from there next (pages.py)
 
 Laws: each word is said once; who ends without has said nothing; a forked child owes nobody a word.
 Start at Hushes.release.
@@ -30,39 +30,40 @@ class Hushes:
     """Of one process. *origin*: the pipe of the one that it went on from, -1: of none, which is *curious* or not about
     pages; of those that were written *before* it went on it need not hear.
 
-    nearer  it has left one behind that stands nearer to what was saved
+    nearer  it has left one behind that stands nearer to what was saved, and will be asked to go on next
     """
 
     def __init__(self, origin: int = -1, *, curious: bool = False, before: bytes = b"") -> None:
         self.nearer = False
-        self._before = before
         self._origin = origin
-        self._written: bytes | None = b"" if curious else None
-        self._left: list[int] = []
+        self._curious = curious
+        self._before = before
+        self._words = {origin: b""} if origin >= 0 else {}
 
     def add(self, hush: int) -> None:
         """Of one that was left behind."""
-        self._left.append(hush)
+        self._words[hush] = b""
 
     def note_written(self) -> None:
-        """Who goes on next will write there, too. To be called before a fork: what is shared then is not known."""
-        if self._written is not None and self._origin >= 0:
-            self._written += pages.written(self._before + self._written)
+        """Who goes on next from one of them will write there, too. To be called before a fork: what is shared then is
+        not known any more, and who is left behind need not hear of it."""
+        before, self._before = self._before, b""
+        if self._curious or self.nearer:
+            written = pages.without(pages.written(), before)
+            for hush, told in self._words.items():
+                self._words[hush] = told + pages.without(written, told)
 
     def release(self) -> None:
         """They may become busy now."""
-        if self._origin >= 0:
-            say(self._origin, (self._written or b"")[: pages.TOLD] + (NEARER if self.nearer else DONE))
-        for hush in self._left:
-            say(hush, DONE)
+        for hush, told in self._words.items():
+            say(hush, told[: pages.TOLD] + (NEARER if self.nearer and hush == self._origin else DONE))
         self.let_go()
 
     def let_go(self) -> None:
         """In a child: whoever waits for our end must not wait for the child's."""
-        for hush in (self._origin, *self._left):
-            if hush >= 0:
-                os.close(hush)
-        self._origin, self._left = -1, []
+        for hush in self._words:
+            os.close(hush)
+        self._words = {}
 
 
 def last_words(pipe: int) -> LastWords:

@@ -37,12 +37,9 @@ _ARENA = 1 << 18
 _kept: list[bytes] = []
 
 
-def written(before: bytes = b"") -> bytes:
-    """The pages that are this process's alone, as numbers of 8 bytes: an address, plus how many more follow it. Without
-    those that were so *before*, as told then.
-    """
+def written() -> bytes:
+    """The pages that are this process's alone, as numbers of 8 bytes: an address, plus how many more follow it."""
     found = array("Q")
-    old = set(_each(before))
     with contextlib.suppress(OSError), open("/proc/self/maps", "rb") as maps, open("/proc/self/pagemap", "rb") as table:
         for line in maps:
             place, kind, _ = line.split(b" ", 2)
@@ -50,10 +47,19 @@ def written(before: bytes = b"") -> bytes:
                 continue
             start, end = (int(each, 16) for each in place.split(b"-"))
             flags = os.pread(table.fileno(), (end - start) // _PAGE * 8, start // _PAGE * 8)[7::8].translate(_OURS)
-            if old:
-                flags = bytes(flag and start + at * _PAGE not in old for at, flag in enumerate(flags))
             for run in _RUNS.finditer(flags):
                 found.append(start + run.start() * _PAGE + run.end() - run.start() - 1)
+    return found.tobytes()
+
+
+def without(pages: bytes, others: bytes) -> bytes:
+    """Those of *pages* that are not among the *others*; all as of `written`."""
+    found = array("Q")
+    known = {page for start, count in _runs(others) for page in range(start, start + count * _PAGE, _PAGE)}
+    for start, count in _runs(pages):
+        flags = bytes(start + at * _PAGE not in known for at in range(count))
+        for run in _RUNS.finditer(flags):
+            found.append(start + run.start() * _PAGE + run.end() - run.start() - 1)
     return found.tobytes()
 
 
@@ -88,8 +94,3 @@ def _runs(pages: bytes) -> Iterator[tuple[int, int]]:
     for entry in entries:
         yield entry - entry % _PAGE, entry % _PAGE + 1
 
-
-def _each(pages: bytes) -> Iterator[int]:
-    """The address of each."""
-    for start, count in _runs(pages):
-        yield from range(start, start + count * _PAGE, _PAGE)

@@ -1,10 +1,14 @@
 """What a process has written since it was forked; and what of that is copied before it is written."""
 
+import mmap
 import os
 import subprocess
 import sys
+from array import array
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runner.generation import pages
 
@@ -31,9 +35,9 @@ if not pid:
     for number in (3, 4, 5, 9):
         memory[number * SIZE] = 2
     told = pages.written()
-    some = pages.written(told)
+    some = pages.without(pages.written(), told)
     memory[10 * SIZE] = 1
-    more = pages.written(told)
+    more = pages.without(pages.written(), told)
     other = os.fork()
     if not other:
         # All is shared again; what is copied now is what is the child's alone.
@@ -58,7 +62,7 @@ def forked(most: str = "") -> list[str]:
 
 
 def test_what_was_written_is_told_and_copied() -> None:
-    """Pages, and no others, and of them what was not told before; nothing in them changes."""
+    """Pages, and no others, and of them those that were not told before; nothing in them changes."""
     copied, told = forked()
     assert told == "[3, 4, 5, 9] [] [10]"
     assert copied == "[] [3, 4, 5, 9] [2, 2, 1]"
@@ -68,6 +72,20 @@ def test_no_more_is_copied_than_there_is_room_for() -> None:
     """The first ones."""
     copied, _ = forked("pages.MOST = 0")
     assert copied == "[] [] [2, 2, 1]"
+
+
+@given(st.sets(st.integers(0, 40)), st.sets(st.integers(0, 40)))
+def test_those_that_are_not_among_others(some: set[int], others: set[int]) -> None:
+    """However they are put together."""
+
+    def told(numbers: set[int]) -> bytes:
+        return array("Q", [number * mmap.PAGESIZE for number in numbers]).tobytes()
+
+    runs = pages.without(told(some), b"")
+    left = array("Q")
+    left.frombytes(pages.without(runs, pages.without(told(others), b"")))
+    found = {entry // mmap.PAGESIZE + more for entry in left for more in range(entry % mmap.PAGESIZE + 1)}
+    assert found == some - others
 
 
 NEW = """
