@@ -72,6 +72,7 @@ class Ahead:
         self._packages: dict[str, list[str]] = {}
         self._listings: dict[str, tuple[Stamp | None, Listing]] = {}
         self._found: Step | None = None
+        self._inputs.settle()
 
     # ---- directories --------------------------------------------------------------------------------------------
 

@@ -63,6 +63,7 @@ class Inputs:
         self._kinds: dict[str, tuple[str, ...]] = {}
         self._listings: dict[str, tuple[Stamp | None, Listing]] = {}
         self._equal: dict[str, Stamp | None] = {}
+        self._looked: dict[str, Stamp] = {}
 
     # ---- add ------------------------------------------------------------------------------------------------
 
@@ -102,20 +103,30 @@ class Inputs:
         return True
 
     def add_expected_lookup(self, lookup: Lookup, listed: Stamp) -> bool:
-        """As `add_lookup`, if it finds what is expected, as it does as long as the directory's stamp is *listed*."""
+        """As `add_lookup`, if it finds what is expected, as it does as long as the directory's stamp is *listed*.
+
+        That is looked at once in an import: all that is expected of a directory is noted as of then, and what has
+        changed there since, whoever proves the import will see.
+        """
         known = self.names.get(lookup.directory)
         if known is not None and lookup.stem in known:
             return known[lookup.stem] == lookup.names
         if known is None:
             self._observe(lookup.directory)
-        if stamp(lookup.directory) != listed:
-            return False
+        if self._looked.get(lookup.directory) != listed:
+            if stamp(lookup.directory) != listed:
+                return False
+            self._looked[lookup.directory] = listed
         if known is None:
             known = self.names[lookup.directory] = {}
             self._equal[lookup.directory] = listed
         known[lookup.stem] = lookup.names
         self.added.append(lookup)
         return True
+
+    def settle(self) -> None:
+        """The import is over, or pauses: what was seen of a directory may be old when it is expected again."""
+        self._looked.clear()
 
     def add_scan(self, directory: str, suffixes: tuple[str, ...] = MODULES) -> None:
         """Somebody is about to list *directory* (absolute), in search of names that end in *suffixes*."""

@@ -123,6 +123,7 @@ class Recorder:
     def settle(self) -> None:
         """The import is over: from now on only modules are noted."""
         self._data = False
+        self.inputs.settle()
         for path in self._written:
             self.inputs.accept(path)
 

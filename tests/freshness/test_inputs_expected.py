@@ -104,6 +104,25 @@ def test_a_change_of_it_is_one(inputs: Inputs, path: Path) -> None:
     assert inputs.sweep() == [str(path.with_suffix(""))]
 
 
+def test_a_directory_is_looked_at_once_in_an_import(inputs: Inputs, path: Path) -> None:
+    """What is expected later is noted as of then, so that what came in between is a change."""
+    lookup, listed = expected(path)
+    other = lookup._replace(stem="b", names=frozenset())
+    assert inputs.add_expected_lookup(lookup, listed)
+    changed(path.parent, path.with_name("b.py").touch)
+    assert inputs.add_expected_lookup(other, listed)
+    assert inputs.sweep() == [str(path.with_name("b"))]
+
+
+def test_after_the_import_it_is_looked_at_again(inputs: Inputs, path: Path) -> None:
+    """Nobody proves then what is imported late: what came before that is no change of anything."""
+    lookup, listed = expected(path)
+    assert inputs.add_expected_lookup(lookup, listed)
+    changed(path.parent, path.with_name("b.py").touch)
+    inputs.settle()
+    assert not inputs.add_expected_lookup(lookup._replace(stem="b", names=frozenset()), listed)
+
+
 @pytest.mark.parametrize("known", [False, True])
 def test_where_something_came_it_is_not(inputs: Inputs, path: Path, known: bool) -> None:
     """Whatever it is: whoever looks will see."""
