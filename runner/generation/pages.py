@@ -20,7 +20,7 @@ import sys
 from array import array
 from collections.abc import Iterator
 
-MOST = 3300
+MOST = 3800
 """Pages that are had ready."""
 TOLD = 60_000
 """Bytes that are told, of what `written` gives: they go through a pipe that nobody reads yet."""
