@@ -105,7 +105,7 @@ def _channels(report: Mapping[str, Any]) -> str:
     found = report.get("channels") or {}
     if not found:
         return ""
-    counts = [f"{_number(found.get(name, '?'))} {name}" for name in ("channels", "messages", "clients")]
+    counts = [_counted(found.get(name, "?"), name) for name in ("channels", "messages", "clients")]
     return f"channels    in {found.get('store', '?')}, process {found.get('pid', '?')}: {', '.join(counts)}"
 
 
@@ -113,7 +113,7 @@ def _waiting(report: Mapping[str, Any]) -> str:
     """Only if there are any: most of the time nobody waits."""
     match report.get("waiting"):
         case int() as count if count > 0:
-            return f"waiting     {count:,} {'request' if count == 1 else 'requests'}, for newer code"
+            return f"waiting     {_counted(count, 'requests')}, for newer code"
     return ""
 
 
@@ -145,8 +145,7 @@ def _cell(name: str, worker: Mapping[str, Any], report: Mapping[str, Any]) -> st
 
 def _finishing(older: Mapping[str, Any], report: Mapping[str, Any]) -> str:
     """`finishing   generation 3: 1 worker, 2 streams, for 4m 10s`."""
-    counts = [f"{older[name]} {name[:-1] if older[name] == 1 else name}"
-              for name in ("workers", "streams") if older.get(name)]  # fmt: skip
+    counts = [_counted(older[name], name) for name in ("workers", "streams") if older.get(name)]
     if since := _cell("since", older, report):
         counts.append(f"for {since}")
     return f"finishing   generation {older.get('generation', '?')}: {', '.join(counts)}"
@@ -161,6 +160,11 @@ def _aligned(column: Sequence[str]) -> list[str]:
 def _counters(counters: Mapping[str, Any]) -> str:
     known = [name for name in (*COUNTERS, *sorted(counters.keys() - COUNTERS)) if name in counters]
     return ", ".join(f"{_number(counters[name])} {name}" for name in known)
+
+
+def _counted(value: object, things: str) -> str:
+    """`1 worker`, `1,204 messages`."""
+    return f"{_number(value)} {things[:-1] if value == 1 else things}"
 
 
 def _number(value: object) -> str:

@@ -55,6 +55,12 @@ def test_a_whole_report_reads_like_this() -> None:
     assert render(REPORT) == TEXT
 
 
+def test_one_of_a_kind_is_not_many() -> None:
+    """Of channels, as of all else that is counted so."""
+    channels = {"store": "memory", "pid": 4720, "channels": 1, "messages": 0, "clients": 1}
+    assert "process 4720: 1 channel, 0 messages, 1 client\n" in render(REPORT | {"channels": channels})
+
+
 def test_an_empty_report_is_still_text() -> None:
     """A run that knows nothing yet is not an error."""
     assert render({}) == "unknown\n"
