@@ -66,13 +66,15 @@ class Ahead:
         self.rest()
 
     def rest(self) -> None:
-        """In a process that is paused: what was got ready for itself is nothing for those who go on."""
+        """In a process that is paused, or has imported all: what was got ready for itself is nothing for those who go
+        on, nor for what is imported late, which nobody proves.
+        """
         self._listed: dict[str, Stamp] = {}
         self._steps: dict[str, Step] = {}
         self._packages: dict[str, list[str]] = {}
         self._listings: dict[str, tuple[Stamp | None, Listing]] = {}
         self._found: Step | None = None
-        self._inputs.settle()
+        self._inputs.forget_looks()
 
     # ---- directories --------------------------------------------------------------------------------------------
 

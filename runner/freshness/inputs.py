@@ -124,8 +124,8 @@ class Inputs:
         self.added.append(lookup)
         return True
 
-    def settle(self) -> None:
-        """The import is over, or pauses: what was seen of a directory may be old when it is expected again."""
+    def forget_looks(self) -> None:
+        """The import is over, or pauses: what was seen of a directory may be old when something is expected again."""
         self._looked.clear()
 
     def add_scan(self, directory: str, suffixes: tuple[str, ...] = MODULES) -> None:

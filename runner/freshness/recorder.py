@@ -123,7 +123,7 @@ class Recorder:
     def settle(self) -> None:
         """The import is over: from now on only modules are noted."""
         self._data = False
-        self.inputs.settle()
+        self.ahead.rest()
         for path in self._written:
             self.inputs.accept(path)
 

@@ -325,6 +325,15 @@ def test_those_who_go_on_get_ready_by_themselves(shop: Shop) -> None:
     assert shop.find("view") is None
 
 
+def test_what_is_imported_late_is_searched_anew(shop: Shop) -> None:
+    """Nobody proves that, so each look has to be one."""
+    recorder = Recorder(shop.inputs, shop.ahead._bytecode)
+    recorder.ahead.get_ready("view", str(shop.place / "view.py"))
+    assert recorder.ahead._steps
+    recorder.settle()
+    assert recorder.ahead.find("view", sys.path) is None
+
+
 @pytest.mark.parametrize("change", ["path", "finder"])
 def test_where_another_search_is_made_another_spec_is(
     shop: Shop, change: str, monkeypatch: pytest.MonkeyPatch

@@ -119,7 +119,7 @@ def test_after_the_import_it_is_looked_at_again(inputs: Inputs, path: Path) -> N
     lookup, listed = expected(path)
     assert inputs.add_expected_lookup(lookup, listed)
     changed(path.parent, path.with_name("b.py").touch)
-    inputs.settle()
+    inputs.forget_looks()
     assert not inputs.add_expected_lookup(lookup._replace(stem="b", names=frozenset()), listed)
 
 
