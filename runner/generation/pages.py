@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import mmap
 import os
 import re
@@ -35,6 +36,7 @@ _ARENA = 1 << 18
 """Bytes in the smallest arena of any version. One in which nothing is left is given back to the system."""
 
 _kept: list[bytes] = []
+"""What keeps the arenas that were had ready."""
 
 
 def written() -> bytes:
@@ -67,7 +69,7 @@ def have_ready(pages: bytes) -> None:
     """Have these copied, as far as they are here, and made as many new ones as the others are; *pages* as of `written`.
     """
     try:
-        madvise = ctypes.CDLL(None).madvise
+        madvise = ctypes.CDLL(None, use_errno=True).madvise
     except (AttributeError, OSError):
         return
     madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
@@ -76,7 +78,7 @@ def have_ready(pages: bytes) -> None:
         count = min(count, left)
         if count and madvise(start, count * _PAGE, _POPULATE_WRITE) == 0:
             left -= count
-        else:
+        elif ctypes.get_errno() == errno.ENOMEM:  # nothing is there; before Linux 5.14 it is EINVAL
             new += count
     _make(min(new, left))
 

@@ -36,8 +36,8 @@ class Told(NamedTuple):
     """The order to go on: the *message*, the *descriptors* that came with it.
 
     *hush*: the pipe to be written to when the one who waits may become busy; -1: nobody waits. *known*: the pages that
-    those who go on write; if none are, with what `pages.written` says then before it, for those who go on later, but
-    for what it has said *before*, in the one that goes on.
+    those who go on write; if none are, those that were written since go through the pipe first, for those who go on
+    later, and not those that had been written *before*. All as of `pages.written`.
     """
 
     message: Resume
