@@ -49,19 +49,19 @@ def written() -> bytes:
                 continue
             start, end = (int(each, 16) for each in place.split(b"-"))
             flags = os.pread(table.fileno(), (end - start) // _PAGE * 8, start // _PAGE * 8)[7::8].translate(_OURS)
-            for run in _RUNS.finditer(flags):
-                found.append(start + run.start() * _PAGE + run.end() - run.start() - 1)
+            found.extend(_numbers(start, flags))
     return found.tobytes()
 
 
 def without(pages: bytes, others: bytes) -> bytes:
     """Those of *pages* that are not among the *others*; all as of `written`."""
+    if not others:
+        return pages  # mostly; and somebody waits for a fork
     found = array("Q")
     known = {page for start, count in _runs(others) for page in range(start, start + count * _PAGE, _PAGE)}
     for start, count in _runs(pages):
         flags = bytes(start + at * _PAGE not in known for at in range(count))
-        for run in _RUNS.finditer(flags):
-            found.append(start + run.start() * _PAGE + run.end() - run.start() - 1)
+        found.extend(_numbers(start, flags))
     return found.tobytes()
 
 
@@ -87,6 +87,12 @@ def _make(count: int) -> None:
     """Have so many pages of memory touched, and leave them to the allocator."""
     blocks = [bytes(_SMALL - sys.getsizeof(b"")) for _ in range(count * _PAGE // _SMALL)]
     _kept.extend(blocks[:: _ARENA // _SMALL])
+
+
+def _numbers(start: int, flags: bytes) -> Iterator[int]:
+    """As they are told: those whose flag is 1, of the pages that begin at *start*."""
+    for run in _RUNS.finditer(flags):
+        yield start + run.start() * _PAGE + run.end() - run.start() - 1
 
 
 def _runs(pages: bytes) -> Iterator[tuple[int, int]]:

@@ -33,7 +33,7 @@ def journal() -> Iterator[int]:
 def note(journal: int, name: str, *paths: Path) -> None:
     """As a generation does before it runs a module."""
     items = Additions([File(str(path), stamp(str(path))) for path in paths])
-    os.write(journal, f"{items.to_json()}\t{name}\n".encode())
+    os.write(journal, items.to_line(name))
 
 
 def test_the_last_name_in_a_journal(journal: int, tmp_path: Path) -> None:

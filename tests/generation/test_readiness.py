@@ -63,7 +63,7 @@ def note(journal: int, place: Path, *names: str) -> None:
     for name in names:
         path = str(place / name)
         items: list[File | Lookup] = [Lookup(str(place), "x", frozenset()), File(path, stamp(path))]
-        os.write(journal, f"{Additions(items).to_json()}\t{name}\n".encode())
+        os.write(journal, Additions(items).to_line(name))
 
 
 def get_ready(waiting: tuple[Readiness, Ahead], *, expected: bool = True) -> list[str]:
