@@ -84,9 +84,9 @@ class Courier:
         orders = self._transit.offer(Taker(station.key, 0, station.number, answers=True, good_until=0.0))
         self._transit.note_unsent([order for order in orders if not self._send(order, station.channel)])
 
-    def next_deadline(self, now: float) -> float | None:
+    def next_deadline(self) -> float | None:
         """When `carry` could have something to do if nothing else happens."""
-        moments = (self._transit.next_deadline(now), self._again or None)
+        moments = (self._transit.next_deadline(), self._again or None)
         return min((moment for moment in moments if moment is not None), default=None)
 
     def carry(self, now: float) -> None:

@@ -120,8 +120,8 @@ class Supervisor:
             return 0.0
         now = time.monotonic()
         moments = (
-            self._roster.next_deadline(now),
-            self._courier.next_deadline(now),
+            self._roster.next_deadline(),
+            self._courier.next_deadline(),
             self._desk.next_look(),
             self._crew.porter.next_look(),
             self._clerk.accounts.next_deadline(),

@@ -52,6 +52,7 @@ class Roster(Book):
     starts: Backoff = field(default_factory=Backoff)
     slots: dict[int, Backoff] = field(default_factory=dict)
     pages: Backoff = field(default_factory=Backoff)
+    _decided: float = 0.0
 
     # ---- facts --------------------------------------------------------------------------------------------
 
@@ -182,13 +183,17 @@ class Roster(Book):
 
     def decide(self, now: float) -> list[Order]:
         """What to do now. Each order is given once; the supervisor must carry out all of them."""
+        self._decided = now
         if self.stopping:
             return self._decide_end(now)
         starts = [*self._decide_start(now), *self._decide_page(now)]
         return [*starts, *self._decide_workers(now), *self._decide_leave(now)]
 
-    def next_deadline(self, now: float) -> float | None:
-        """When `decide` could have something new to say if nothing else happens."""
+    def next_deadline(self) -> float | None:
+        """When `decide` could have something new to say if nothing else happens; that may have passed since."""
+        # By a later clock, what had come due since the decision was never decided: in one of a hundred runs the workers
+        # of an older generation stayed, and the second one of the newer did not come, until something else happened.
+        now = self._decided
         moments = [moment for w in self.workers.values() if (moment := leaving.next_step(w)) < inf]
         moments += [g.deadline for g in self.generations.values() if g.deadline and g.phase is Phase.LEAVING]
         moments += [b.not_before for b in self.slots.values() if b.not_before > now]

@@ -90,6 +90,7 @@ class Transit:
     waiting: deque[Item] = field(default_factory=deque)
     sent: dict[int, deque[Item]] = field(default_factory=dict)
     _open: int = 0
+    _decided: float = 0.0
     _delivered: dict[int, int] = field(default_factory=dict)
 
     def note_given(self, item: Item) -> None:
@@ -124,6 +125,7 @@ class Transit:
 
     def decide(self, now: float, takers: list[Taker], anybody: list[int], *, stopping: bool) -> list[Deliver | Drop]:
         """What to do now. *anybody*: the keys of all workers that can still say something, if only a refusal."""
+        self._decided = now
         orders: list[Deliver | Drop] = []
         kept: deque[Item] = deque()
         while self.waiting:
@@ -158,10 +160,10 @@ class Transit:
             self.sent[order.key].remove(order.item)
             self.waiting.appendleft(order.item)
 
-    def next_deadline(self, now: float) -> float | None:
-        """When somebody will have waited too long."""
+    def next_deadline(self) -> float | None:
+        """When somebody will have waited too long, counted from when it was decided last."""
         moments = [item.parcel.held + self.patience for item in self.waiting if item.parcel.held and self.patience]
-        return min((moment for moment in moments if moment > now), default=None)
+        return min((moment for moment in moments if moment > self._decided), default=None)
 
     def drain(self) -> list[Item]:
         """Everything, for the end."""

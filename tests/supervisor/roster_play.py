@@ -79,7 +79,7 @@ class Play:
                 if generation.phase is Phase.LEAVING and generation.told:
                     busy = True
                     self.roster.note_generation_gone(generation.number, self.now)
-            due = self.roster.next_deadline(self.now)
+            due = self.roster.next_deadline()
             if not busy and (due is None or due > self.now + FIRST):
                 return
             self.now += 0.0 if busy else FIRST

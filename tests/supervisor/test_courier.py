@@ -190,7 +190,7 @@ def test_a_request_nobody_may_have_waits_and_is_then_sent_with_the_reason(office
     client = office.give(Parcel(0, "GET", NOW, 2), giver=2)
     office.courier.carry(NOW)
     assert all(end.receive() is None for end in office.ends.values())
-    assert office.courier.next_deadline(NOW) == NOW + 30
+    assert office.courier.next_deadline() == NOW + 30
     office.courier.carry(NOW + 30)
     parcel, (connection,) = office.receive(1)
     assert parcel == Parcel(0, "GET", NOW, 2, LATE)
@@ -206,20 +206,20 @@ def test_what_could_not_be_sent_is_tried_again_soon(office: Office) -> None:
     client = office.give()
     office.lose(1)
     office.courier.carry(NOW)
-    moment = office.courier.next_deadline(NOW)
+    moment = office.courier.next_deadline()
     assert moment is not None and NOW < moment < NOW + 1
     while office.ends[2].receive() is not None:
         pass
     office.courier.carry(moment)
     assert speaks(client, office.receive(2)[1][0])
-    assert office.courier.next_deadline(moment) is None
+    assert office.courier.next_deadline() is None
 
 
 def test_another_patience_counts_for_those_that_wait(office: Office) -> None:
     """The settings were read again."""
     with office.give(Parcel(0, "GET", NOW, 2), giver=2):
         office.courier.set_patience(2.0)
-        assert office.courier.next_deadline(NOW) == NOW + 2
+        assert office.courier.next_deadline() == NOW + 2
 
 
 def test_a_connection_at_rest_is_closed_at_the_end(office: Office) -> None:

@@ -71,7 +71,7 @@ def test_an_import_that_is_slow_is_looked_after_once() -> None:
     """So that a save can end it, which it cannot notice itself."""
     play = Play()
     play.go()
-    assert play.roster.next_deadline(play.now) == play.now + SLOW
+    assert play.roster.next_deadline() == play.now + SLOW
     assert play.go(later=SLOW) == [LookOut(1)]
     assert play.go(later=SLOW) == []
     play.roster.note_stale(1)
@@ -147,7 +147,7 @@ def test_a_doubted_import_that_may_be_late_is_given_time() -> None:
         began = play.roster.generations[number].since
         play.roster.note_stale(number)
         if not play.go():
-            deadline = play.roster.next_deadline(play.now)
+            deadline = play.roster.next_deadline()
             assert deadline is not None
             play.go(later=deadline - play.now)
         assert play.given(Start) == [Start(number + 1, voids=number)]
@@ -264,7 +264,7 @@ def test_a_death_while_loading_is_explained() -> None:
     play.settle()
     waits = []
     for number in range(3, 11):
-        deadline = play.roster.next_deadline(play.now)
+        deadline = play.roster.next_deadline()
         assert deadline is not None
         waits.append(round(deadline - play.now, 3))
         assert play.go(later=deadline - play.now) == [Start(number, aftermath=False)]
@@ -283,7 +283,7 @@ def test_a_save_ends_the_wait() -> None:
         if number == 1:
             play.roster.note_broken(2, solo=False)
         play.settle()
-        deadline = play.roster.next_deadline(play.now)
+        deadline = play.roster.next_deadline()
         play.go(later=(deadline or play.now) - play.now)
     play.roster.note_generation_gone(6, play.now)
     play.settle()
@@ -359,12 +359,12 @@ def test_an_import_that_takes_long_is_explained_meanwhile() -> None:
     play.go()
     since = play.now
     play.go(later=SLOW)
-    assert play.roster.next_deadline(play.now) == since + 30.0
+    assert play.roster.next_deadline() == since + 30.0
     assert play.go(later=29.0) == [Explain(2, 1, since)]
     play.roster.note_page(2)
     assert play.go() == [ForkWorker(2, 0, solo=False)]
     assert play.go(later=600.0) == []
-    assert (play.phase(1), play.roster.next_deadline(play.now)) == (Phase.LOADING, None)
+    assert (play.phase(1), play.roster.next_deadline()) == (Phase.LOADING, None)
 
 
 def test_nobody_is_told_if_nobody_wants_to_know() -> None:
@@ -372,7 +372,7 @@ def test_nobody_is_told_if_nobody_wants_to_know() -> None:
     play = Play(hold=0.0)
     play.go()
     play.go(later=SLOW)
-    assert play.roster.next_deadline(play.now) is None
+    assert play.roster.next_deadline() is None
 
 
 def test_what_is_imported_in_the_end_takes_the_page_s_place() -> None:
@@ -475,7 +475,7 @@ def test_a_crashed_worker_is_replaced_at_once_then_later() -> None:
         play.roster.note_worker_gone(play.workers(1)[0], play.now)
         began = play.now
         if not play.go():
-            deadline = play.roster.next_deadline(play.now)
+            deadline = play.roster.next_deadline()
             assert deadline is not None
             play.go(later=deadline - play.now)
         waits.append(round(play.now - began, 3))
@@ -542,11 +542,11 @@ def test_too_many_generations_that_finish_answers_lose_the_oldest() -> None:
     play = Play(wanted=1)
     keys = crowd(play, FINISHING + 2)
     first, second = keys[:2]   # which was one too many FIRST later
-    assert play.roster.next_deadline(play.now) == pytest.approx(play.now + HURRY - CUT - FIRST)
+    assert play.roster.next_deadline() == pytest.approx(play.now + HURRY - CUT - FIRST)
     reason = "4 younger generations that are no longer the newest one have workers, too"
     assert play.go(later=HURRY - CUT - FIRST) == [CutWorker(first, reason)]
     assert play.go(later=FIRST) == [CutWorker(second, reason)]
-    assert play.roster.next_deadline(play.now) == pytest.approx(play.now + CUT - FIRST)
+    assert play.roster.next_deadline() == pytest.approx(play.now + CUT - FIRST)
     assert play.go(later=CUT - FIRST) == [KillWorker(first, reason)]
     assert play.go(later=FIRST) == [KillWorker(second, reason)]
     assert play.go(later=HURRY) == []
@@ -567,7 +567,7 @@ def test_streams_are_counted_too() -> None:
     for key in keys[:-1]:
         play.roster.note_streaming(key, 1, play.now)
     assert play.go(later=100.0) == []
-    assert play.roster.next_deadline(play.now) is None
+    assert play.roster.next_deadline() is None
     play.roster.note_stale(play.newest)
     play.go()
     play.roster.note_loaded(play.newest, solo=False)
@@ -619,7 +619,7 @@ def test_the_first_of_a_newer_generation_comes_up_alone() -> None:
     play.superseded()
     assert play.go() == [ForkWorker(2, 0, solo=False)]
     assert play.go(later=ALONE / 2) == []
-    assert play.roster.next_deadline(play.now) == play.now + ALONE / 2
+    assert play.roster.next_deadline() == play.now + ALONE / 2
     assert play.go(later=ALONE / 2) == [ForkWorker(2, 1, solo=False), ForkWorker(2, 2, solo=False)]
 
 
@@ -631,8 +631,20 @@ def test_its_first_answer_is_not_disturbed() -> None:
     play.go()
     play.roster.note_ready(play.workers(2)[0])
     assert play.go(later=FIRST / 2) == []
-    assert play.roster.next_deadline(play.now) == play.now + FIRST / 2
+    assert play.roster.next_deadline() == play.now + FIRST / 2
     assert play.go(later=FIRST / 2) == [RetireWorker(old[0]), ForkWorker(2, 1, solo=False)]
+
+
+def test_what_comes_due_right_after_a_decision_is_not_slept_through() -> None:
+    """The clock has gone on before anybody asks how long there is to sleep; here for the end of being alone."""
+    play = Play()
+    play.superseded()
+    play.go()
+    play.roster.note_ready(play.workers(2)[0])
+    due = play.now + FIRST
+    play.go(later=FIRST * 0.999)
+    play.now += FIRST
+    assert play.roster.next_deadline() == due < play.now
 
 
 def test_no_slot_is_left_behind() -> None:
@@ -716,10 +728,10 @@ def test_patience_with_a_leaving_worker_ends() -> None:
     key = play.workers(1)[0]
     play.roster.note_retiring(key, play.now)
     play.go()
-    assert play.roster.next_deadline(play.now) == play.now + 3.0 - CUT
+    assert play.roster.next_deadline() == play.now + 3.0 - CUT
     reason = "still busy 3 s after it was asked to retire"
     assert play.go(later=3.0 - CUT) == [CutWorker(key, reason)]
-    assert play.roster.next_deadline(play.now) == play.now + CUT
+    assert play.roster.next_deadline() == play.now + CUT
     assert play.go(later=CUT) == [KillWorker(key, reason)]
     assert play.go(later=5.0) == []
 
@@ -835,9 +847,9 @@ def test_a_worker_that_was_leaving_keeps_its_own_deadline() -> None:
     play.now += 8.0
     play.roster.note_stop(play.now, fast=False)
     play.go()
-    assert play.roster.next_deadline(play.now) == play.now + 2.0 - CUT
+    assert play.roster.next_deadline() == play.now + 2.0 - CUT
     assert KillWorker in map(type, play.go(later=2.0))
-    deadline = play.roster.next_deadline(play.now)
+    deadline = play.roster.next_deadline()
     assert deadline is None or deadline > play.now
 
 

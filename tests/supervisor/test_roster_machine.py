@@ -220,7 +220,7 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def nothing_waits_without_a_deadline(self) -> None:
         """The supervisor sleeps until the next one, so what was due before is done, and what is due later has one."""
-        deadline = self.play.roster.next_deadline(self.play.now)
+        deadline = self.play.roster.next_deadline()
         assert deadline is None or deadline > self.play.now
         book = self.play.roster
         waiting = book.due and book.loading() is None and not book.stopping

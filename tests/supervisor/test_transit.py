@@ -331,18 +331,18 @@ def test_who_can_be_answered_is_answered_however_late() -> None:
 def test_without_a_bound_nobody_is_late() -> None:
     """`--hold-timeout 0`."""
     transit = holding(request(), patience=0.0)
-    assert transit.next_deadline(NOW) is None
+    assert transit.next_deadline() is None
     assert transit.decide(NOW + 1e9, [], [1], stopping=False) == []
 
 
 def test_the_next_deadline_is_that_of_the_longest_waiting() -> None:
     """Of those that wait for newer code; one that has passed is none, and what was sent has none."""
     transit = holding(request(NOW - 5), request(NOW), at_rest())
-    assert transit.next_deadline(NOW) == NOW + 25
-    assert transit.next_deadline(NOW + 25) == NOW + 30
-    assert transit.next_deadline(NOW + 30) is None
+    for decided, deadline in ((NOW, NOW + 25), (NOW + 25, NOW + 30), (NOW + 30, None)):
+        transit.decide(decided, [], [], stopping=False)
+        assert transit.next_deadline() == deadline
     deliveries(transit, taker())
-    assert transit.next_deadline(NOW) is None
+    assert transit.next_deadline() is None
 
 
 def test_a_refusal_waits_until_there_is_somebody_to_say_it() -> None:
