@@ -2,6 +2,7 @@
 
     stamps      what identifies one state of one file
     patterns    which paths `--watch` and `--ignore` mean
+    globs       what `--watch` names
     listings    what a directory offers to an import
     additions   what was added to the inputs, as one process tells another
     inputs      everything the application was made of, and how to compare it with the disk

@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import stat
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 
 from runner.freshness.additions import Additions, File, Lookup
+from runner.freshness.globs import Globs
 from runner.freshness.listings import MODULES, Listing, find_importable, join, list_ending, list_importable, stem_of
-from runner.freshness.patterns import translate, walk
+from runner.freshness.patterns import translate
 from runner.freshness.stamps import HASHED, Stamp, digest, is_recent, is_young, stamp, stamp_of
 
 _NONE: frozenset[str] = frozenset()
@@ -55,11 +55,11 @@ class Inputs:
         self.accepted: list[str] = []
         self.recent: set[str] = set()
         self._young: dict[str, bytes] = {}
+        self._within: dict[str, list[str]] = {}
         self._observe = observe
         self._follow = follow
         self._ignored = [translate(pattern) for pattern in ignore]
-        self._globs: dict[str, re.Pattern[str]] = {}
-        self._trees: dict[str, Stamp | None] = {}
+        self._globs = Globs(observe)
         self._kinds: dict[str, tuple[str, ...]] = {}
         self._listings: dict[str, tuple[Stamp | None, Listing]] = {}
         self._equal: dict[str, Stamp | None] = {}
@@ -98,7 +98,7 @@ class Inputs:
             return False
         if file.path in self.files or stamp_of(seen) != file.seen or (self._ignored and self._is_ignored(file.path)):
             return False
-        self.files[file.path] = file.seen
+        self._remember(file.path, file.seen)
         self.added.append(file)
         return True
 
@@ -139,7 +139,7 @@ class Inputs:
 
     def add_glob(self, pattern: str) -> None:
         """Everything that *pattern* (absolute) matches, now or later, is an input."""
-        self._globs[pattern] = translate(pattern)
+        self._globs.add(pattern)
         for path in self.search():
             self.add_file(path)
 
@@ -211,14 +211,18 @@ class Inputs:
             return None if self._is_ignored(path) else path
         return path if self._is_new(path) and os.path.isfile(path) else None
 
-    def sweep(self, only: Container[str] | None = None) -> list[str]:
+    def within(self, directory: str) -> list[str]:
+        """The files of *directory* itself."""
+        return list(self._within.get(directory, ()))
+
+    def sweep(self, only: Set[str] | None = None) -> list[str]:
         """Look at everything (or what is in *only* these directories); the paths that changed. About 1 µs an input."""
-        files = [path for path in list(self.files) if only is None or os.path.dirname(path) in only]
+        files = list(self.files) if only is None else [path for directory in only for path in self.within(directory)]
         changed = [path for path in files if self._file_changed(path)]
-        for directory, known in list(self.names.items()):
-            passed_over = only is not None and directory not in only
-            if passed_over or (directory in self._equal and self._equal[directory] == stamp(directory)):
+        for directory in list(self.names) if only is None else only & self.names.keys():
+            if directory in self._equal and self._equal[directory] == stamp(directory):
                 continue
+            known = self.names[directory]
             seen, listing = self._list(directory)
             stems = [stem for stem, names in list(known.items()) if listing.get(stem, _NONE) != names]
             changed += [join(directory, stem) for stem in stems]
@@ -228,7 +232,7 @@ class Inputs:
             if stamp(directory) != before:
                 found = list_ending(directory, self._kinds[directory])
                 changed += [join(directory, name) for name in sorted(found ^ names)]
-        if any(stamp(directory) != before for directory, before in self._trees.items()):
+        if self._globs.grown():
             changed += self.search()
         return changed
 
@@ -245,9 +249,7 @@ class Inputs:
 
     def search(self) -> list[str]:
         """Walk the globs; the matching paths that are no inputs yet."""
-        self._trees = {}
-        found = (path for text in self._globs for path in walk(text, self._enter) if self._globs[text].fullmatch(path))
-        return [path for path in found if path not in self.files and not self._is_ignored(path)]
+        return [path for path in self._globs.search() if path not in self.files and not self._is_ignored(path)]
 
     def listing(self, directory: str) -> tuple[Stamp | None, Listing] | None:
         """What was seen of *directory* last, with the stamp for which it is right; None if nobody has looked."""
@@ -255,7 +257,7 @@ class Inputs:
 
     def in_tree(self, directory: str) -> bool:
         """A new directory in *directory* could hold what a glob matches."""
-        return directory in self._trees
+        return self._globs.in_tree(directory)
 
     def unhashed(self) -> Iterator[str]:
         """Hash what has no hash yet, one file a step; between two steps the caller may do better things."""
@@ -272,8 +274,13 @@ class Inputs:
                     self.hashes[path] = content
                 yield path
 
-    def _keep(self, path: str, seen: Stamp | None) -> None:
+    def _remember(self, path: str, seen: Stamp | None) -> None:
+        if path not in self.files:
+            self._within.setdefault(os.path.dirname(path), []).append(path)
         self.files[path] = seen
+
+    def _keep(self, path: str, seen: Stamp | None) -> None:
+        self._remember(path, seen)
         if is_recent(seen):
             self.recent.add(path)
 
@@ -311,8 +318,7 @@ class Inputs:
 
     def _is_new(self, path: str) -> bool:
         """Whether *path* would be a new match of a glob."""
-        found = path not in self.files and any(glob.fullmatch(path) for glob in self._globs.values())
-        return found and not self._is_ignored(path)
+        return path not in self.files and self._globs.match(path) and not self._is_ignored(path)
 
     def _is_listed(self, directory: str, name: str) -> bool:
         """Whether *name* is of those that somebody looked for in a listing of *directory*."""
@@ -345,10 +351,6 @@ class Inputs:
             if stat.S_ISLNK(seen.st_mode) or stat.S_ISREG(seen.st_mode):
                 self._follow(path)
         return stamp(path)
-
-    def _enter(self, directory: str) -> None:
-        self._observe(directory)
-        self._trees[directory] = stamp(directory)
 
     def _is_ignored(self, path: str) -> bool:
         return any(pattern.fullmatch(path) for pattern in self._ignored)

@@ -15,7 +15,6 @@ closed. What cannot be done leaves everything as it was: slower, not wrong. Star
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable
 
@@ -79,9 +78,10 @@ class Noise:
         if not self._coverage.quieted.isdisjoint(directories):
             return
         try:
-            for path, seen in list(self._inputs.files.items()):  # other threads add to them
-                if seen is not None and os.path.dirname(path) in directories:
-                    self._coverage.watch_inode(inotify, path)
+            for directory in directories:
+                for path in self._inputs.within(directory):
+                    if self._inputs.files.get(path) is not None:
+                        self._coverage.watch_inode(inotify, path)
             for directory in directories:
                 self._coverage.quiet(inotify, directory)
         except OSError:

@@ -78,6 +78,7 @@ class Watch:
         self._vanished: dict[Entry, float] = {}
         self._noise = Noise(self.inputs, self._coverage)
         self._sweep_due = False
+        self._doubtful: set[str] = set()
         self._adopted: list[File | Lookup] = []
 
     @property
@@ -93,7 +94,7 @@ class Watch:
         """A verdict now could differ from the last one. One system call."""
         if self.inotify is None or self.swept or self._sweep_due or self.inotify.pending():
             return True
-        return bool(self._writing or self._vanished or self._adopted)
+        return bool(self._writing or self._vanished or self._adopted or self._doubtful)
 
     @property
     def inotify(self) -> Inotify | None:
@@ -126,8 +127,9 @@ class Watch:
         if self._sweep_due or self.inotify is None:
             self._sweep_due = False
             self._weigh_all(self.inputs.sweep(), now, changed)
-        elif self.swept:
-            self._weigh_all(self.inputs.sweep(self.swept), now, changed)
+        elif self.swept or self._doubtful:
+            self._weigh_all(self.inputs.sweep(self.swept | self._doubtful), now, changed)
+        self._doubtful.clear()
         adopted, self._adopted = self._adopted, []
         self._weigh_all(self.inputs.compare(adopted), now, changed)
         if changed:
@@ -171,9 +173,9 @@ class Watch:
         self._coverage.lost |= word.lost
         for directory in (*self._coverage.quieted, *word.missed):
             if directory in self.directories:
-                self._coverage.arm(directory)
+                # Whoever quieted it heard of his inputs, and need not have had all of ours.
+                self._doubtful |= self._coverage.arm(directory)
                 self._coverage.lost |= self._coverage.holds_links(directory)  # swapped, perhaps, while it was hushed
-                self._sweep_due = True  # whoever quieted it heard of his inputs, and need not have had all of ours
 
     def leave(self) -> None:
         """Never ask for a verdict again: whoever was paused may go on now."""

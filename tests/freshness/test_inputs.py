@@ -198,6 +198,19 @@ def test_globs(inputs: Inputs, tmp_path: Path) -> None:
     assert inputs.search() == [f"{tmp_path}/t/b.html", f"{tmp_path}/t/new/c.html"]
 
 
+def test_a_sweep_of_some_directories(inputs: Inputs, tmp_path: Path) -> None:
+    """What was read and what was looked for there; not in others, nor below."""
+    for place in ("t", "t/below", "u"):
+        (tmp_path / place).mkdir()
+        inputs.add_file(f"{tmp_path}/{place}/a.txt")
+        inputs.add_lookup("b", f"{tmp_path}/{place}")
+        for name in ("a.txt", "b.py"):
+            (tmp_path / place / name).touch()
+    assert inputs.within(f"{tmp_path}/t") == [f"{tmp_path}/t/a.txt"]
+    assert sorted(inputs.sweep({f"{tmp_path}/t", f"{tmp_path}/unknown"})) == [f"{tmp_path}/t/a.txt", f"{tmp_path}/t/b"]
+    assert len(inputs.sweep()) == 6
+
+
 def test_ignored_is_no_input(tmp_path: Path) -> None:
     """`--ignore` wins over everything that would be an input."""
     inputs = Inputs(ignore=[f"{tmp_path}/gen/**"])

@@ -1,11 +1,12 @@
 """A process that was paused goes on with the change queue of the one it was forked from."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 
 import pytest
 
+from runner.freshness.inputs import Inputs
 from runner.freshness.noise import NOISE
 from runner.freshness.notice import Notice
 from runner.freshness.watch import State, Watch
@@ -126,6 +127,46 @@ def test_a_directory_that_was_quieted_meanwhile(place: Path) -> None:
         edit(place / "a.py", "X = 1\n")
         said = answer().split()
         assert said[0] == "STALE" and f"{place}/b.py" in said
+
+
+def test_of_a_directory_that_was_quieted_meanwhile_by_another_name(place: Path) -> None:
+    """Of the inputs that have the one name, and of those that have the other."""
+    (place.parent / "link").symlink_to(place)
+    watch = watching(place.parent / "link", "a.py")
+    watching(place, "b.py", watch=watch)
+    with forked(going_on(watch)) as answer:
+        del watch.inputs.files[f"{place}/b.py"]
+        quieted(watch, place)
+        edit(place / "b.py", "X = 2\n")
+        assert watch.verdict().state is State.FRESH
+        edit(place / "a.py", "X = 2\n")
+        assert settled(watch) is State.STALE
+        edit(place / "a.py", "X = 1\n")
+        said = answer().split()
+        assert said[0] == "STALE" and f"{place}/b.py" in said
+
+
+def test_nothing_but_that_directory_is_looked_at_then(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each edit beside a log that is always written would cost a look at everything."""
+    watch = watching(place, "a.py")
+    looked: list[object] = []
+
+    def sweep(*only: Set[str]) -> list[str]:
+        looked.append(only)
+        return Inputs.sweep(watch.inputs, *only)
+
+    def answers() -> str:
+        monkeypatch.setattr(watch.inputs, "sweep", sweep)
+        watch.go_on()
+        assert settled(watch) is State.FRESH
+        return f"{looked} {watch.pending()}"
+
+    with forked(answers) as answer:
+        quieted(watch, place)
+        watch.inputs.add_file(f"{place}/b.py")
+        edit(place / "b.py", "X = 2\n")
+        assert settled(watch) is State.STALE
+        assert answer() == f"{[({str(place)},)]} False"
 
 
 def test_it_hears_everything_of_what_it_reads_next(place: Path) -> None:
