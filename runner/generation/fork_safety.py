@@ -8,7 +8,8 @@
 
 Who has answered a request meanwhile (worker/first.py) is looked at more closely: whatever it has open since, a
 database's connection, a file, would be one for all; and what is written into a file that is open waits in each copy's
-buffer, to be written by each of them.
+buffer, to be written by each of them. Not so the log of a logger: its handler leaves nothing in the buffer when it has
+written a record (logging.StreamHandler.emit).
 
 Law: looks, and changes nothing. Native threads that libraries keep for themselves (OpenBLAS) see to their own forks.
 Start at culprit.
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import socket
 import sys
@@ -40,7 +42,8 @@ def culprit_since(before: Opened, copies: AbstractSet[int], thread: int) -> str:
     ours, and not the application's, as is *thread*, which is about to end."""
     if children() - copies:
         return "the answer left a child process running"
-    if since := sorted(opened() - before):
+    ours = logs()
+    if since := sorted(each for each in opened() - before if each[0] not in ours):
         return f"the answer left {since[0][1]} open"
     return _thread_left("the answer", thread)
 
@@ -62,7 +65,19 @@ def streams() -> Opened:
 
 def files_written(of: Opened) -> list[str]:
     """The files among these that are open for writing, but for standard streams and devices."""
-    return [path for number, path in sorted(of) if number > 2 and _is_file(path) and _is_writable(number)]
+    others = {0, 1, 2, *logs()}
+    return [path for number, path in sorted(of) if number not in others and _is_file(path) and _is_writable(number)]
+
+
+def logs() -> frozenset[int]:
+    """The descriptors of the files that loggers write."""
+    found = set()
+    for logger in (logging.root, *list(logging.root.manager.loggerDict.values())):
+        for handler in getattr(logger, "handlers", ()):
+            if isinstance(handler, logging.FileHandler) and handler.stream is not None:
+                with contextlib.suppress(AttributeError, ValueError, OSError):  # closed again, or no file
+                    found.add(handler.stream.fileno())
+    return frozenset(found)
 
 
 def children() -> frozenset[int]:

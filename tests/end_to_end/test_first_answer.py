@@ -331,6 +331,30 @@ def test_who_writes_a_file_of_its_own_is_forked_first(site: Site) -> None:
         assert site.forked()[1] == maker != answered_by
 
 
+LOGGED = """
+import logging.handlers
+logging.root.addHandler(logging.handlers.RotatingFileHandler("own.log", maxBytes=1 << 20, delay={delay}))
+
+def logged(body):
+    logging.error(body.decode())
+    return [body]
+"""
+
+
+@pytest.mark.parametrize("at_import", [LOGGED.format(delay=delay) for delay in (False, True)], ids=["open", "later"])
+def test_who_writes_a_log_answers_first_all_the_same(site: Site) -> None:
+    """Each line stands there once."""
+
+    def ask() -> tuple[int, int]:
+        answers.append(fetch(site.served.http, "/logged").text)
+        return site.read(answers[-1])
+
+    answers: list[str] = []
+    for _ in range(3):
+        site.first(ask)
+    assert sorted((site.place / "own.log").read_text().splitlines()) == sorted(answers)
+
+
 @pytest.mark.parametrize("options", [("--graceful-timeout", "1s")])
 def test_a_first_answer_that_never_comes_is_ended(site: Site) -> None:
     """Like any call of a worker that leaves."""

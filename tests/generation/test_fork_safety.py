@@ -1,5 +1,6 @@
 """What keeps a process from being copied, each in a process of its own: here others may have left threads."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -50,7 +51,7 @@ def test_a_thread_is_named() -> None:
 
 
 SINCE = """
-import subprocess, sys, threading
+import logging, subprocess, sys, threading
 from runner.generation import fork_safety
 early = subprocess.Popen(["sleep", "60"])
 before = fork_safety.opened()
@@ -64,6 +65,7 @@ early.kill()
     ("", ""),
     ("open(sys.executable).close()", ""),
     ("kept = open('/dev/null')", "the answer left /dev/null open"),
+    ("logging.root.addHandler(logging.FileHandler('/dev/null'))", ""),
     ("late = subprocess.Popen(['sleep', '1'])", "the answer left a child process running"),
     ("threading.Thread(target=threading.Event().wait, name='poller', daemon=True).start()",
      "the answer left thread 'poller' of threading running"),
@@ -82,6 +84,27 @@ def test_files_that_are_written(tmp_path: Path, mode: str, written: bool) -> Non
     with open(path, mode) as file, open("/dev/null", "w") as device:
         opened = frozenset({(file.fileno(), str(path)), (device.fileno(), "/dev/null")})
         assert fork_safety.files_written(opened) == [str(path)] * written
+
+
+@pytest.mark.parametrize("name", ["", "shop.orders"])
+@pytest.mark.parametrize("delay", [False, True])
+def test_the_log_of_a_logger_is_no_file_of_ones_own(tmp_path: Path, name: str, delay: bool) -> None:
+    """It is complete after each record; whether it was open before that or not."""
+    before, others = fork_safety.opened(), fork_safety.logs()  # the test runner has one, too
+    handler = logging.FileHandler(tmp_path / "log", delay=delay)
+    logger = logging.getLogger(name)
+    logger.addHandler(handler)
+    try:
+        assert (fork_safety.opened() == before) is delay
+        logger.error("x")
+        assert (tmp_path / "log").read_text() == "x\n"
+        ours = fork_safety.opened() - before
+        assert {number for number, _ in ours} == fork_safety.logs() - others != set()
+        assert fork_safety.files_written(ours) == []
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+    assert fork_safety.logs() == others
 
 
 def test_what_is_closed_meanwhile_is_written_by_nobody() -> None:
