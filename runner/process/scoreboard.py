@@ -88,6 +88,10 @@ class Scoreboard:
         """The row of *slot*."""
         return Row(self._page, slot)
 
+    def inflight(self) -> int:
+        """How many requests are being answered, but for those that older workers of the same slots still answer."""
+        return sum(self.row(slot).get(Counter.INFLIGHT) for slot in self.used())
+
     def used(self) -> list[int]:
         """The slots that have ever had a worker, also those that are not wanted any more: their counters count on."""
         numbers = self._page.cast("Q")

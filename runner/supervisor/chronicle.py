@@ -108,6 +108,11 @@ class Chronicle:
             "from now on each is forked before it answers"
         )
 
+    def stopping(self, why: str, inflight: int, grace: float) -> None:
+        """The end was asked for, by *why*; it waits for so many requests, for *grace* seconds at most."""
+        waits = f"; requests under way: {inflight}, which have up to {grace:g} s" if inflight else ""
+        self._log.info(f"{why}: stopping{waits}{'; a second SIGINT ends them' if waits and why == 'SIGINT' else ''}")
+
     def unstarted(self, what: str, error: OSError) -> None:
         """There was no process to be had."""
         self._log.error(f"cannot start {what}: {error.strerror}; trying again")

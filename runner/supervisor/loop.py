@@ -156,7 +156,8 @@ class Supervisor:
         first = not self._roster.stopping
         self._roster.note_stop(time.monotonic(), fast=fast)
         if first:
-            self._log.info(f"{why}: stopping")
+            streams = sum(worker.streams for worker in self._roster.workers.values() if worker.leaving)
+            self._chronicle.stopping(why, self._scoreboard.inflight() + streams, self._settings.graceful_timeout)
             self._courier.carry(time.monotonic())
             # Also to those that leave already: nobody comes after them now.
             self._crew.order_all(messages.Retire(last=True))

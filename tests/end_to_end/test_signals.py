@@ -80,7 +80,7 @@ def test_a_second_int_ends_at_once(project: Project, runner: Runner, tmp_path: P
     served = runner(project({"app.py": SOURCE}), "app:main")
     with begin(served, tmp_path, "wait", "never") as waiting:
         served.signal(signal.SIGINT)
-        served.wait_for("SIGINT: stopping")
+        served.wait_for("SIGINT: stopping; requests under way: 1, which have up to .* s; a second SIGINT ends them")
         began = time.monotonic()
         served.signal(signal.SIGINT)
         assert served.wait() == 0

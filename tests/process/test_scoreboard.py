@@ -42,6 +42,16 @@ def test_a_slot_once_used_is_remembered() -> None:
     os.close(board.descriptor)
 
 
+def test_what_is_under_way_is_counted_over_all_slots() -> None:
+    """Those that have ever had a worker."""
+    board = Scoreboard()
+    for slot, requests in ((0, 2), (3, 0), (7, 1)):
+        board.row(slot).set(Counter.GENERATION, 1)
+        board.row(slot).set(Counter.INFLIGHT, requests)
+    assert board.inflight() == 3
+    os.close(board.descriptor)
+
+
 def test_a_new_page_is_empty() -> None:
     """All zero, no deadline."""
     board = Scoreboard()

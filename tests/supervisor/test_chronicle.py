@@ -195,6 +195,18 @@ def test_a_void_attempt_is_told(story: Story) -> None:
     assert story.log.lines == ["info: app.py changed while it was imported; importing again"]
 
 
+@pytest.mark.parametrize(("why", "inflight", "said"), [
+    ("SIGTERM", 0, "SIGTERM: stopping"),
+    ("SIGINT", 0, "SIGINT: stopping"),
+    ("SIGTERM", 2, "SIGTERM: stopping; requests under way: 2, which have up to 30 s"),
+    ("SIGINT", 1, "SIGINT: stopping; requests under way: 1, which have up to 30 s; a second SIGINT ends them"),
+])  # fmt: skip
+def test_a_stop_tells_what_it_waits_for(story: Story, why: str, inflight: int, said: str) -> None:
+    """And who is at the keyboard, how not to."""
+    story.chronicle.stopping(why, inflight, 30.0)
+    assert story.log.lines == [f"info: {said}"]
+
+
 def test_an_import_that_takes_long_is_told(story: Story) -> None:
     """In the log once, and to whoever asks."""
     story.chronicle.importing("the application is still being imported, since 30 s")
