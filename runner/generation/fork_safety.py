@@ -44,7 +44,7 @@ def culprit_since(before: Opened, copies: AbstractSet[int], thread: int) -> str:
         return "the answer left a child process running"
     ours = logs()
     if since := sorted(each for each in opened() - before if each[0] not in ours):
-        return f"the answer left {since[0][1]} open"
+        return f"the answer left {_name(*since[0])} open"
     return _thread_left("the answer", thread)
 
 
@@ -113,11 +113,20 @@ def _thread_left(what: str, ours: int = 0) -> str:
 def _connection_left(before: Opened) -> str:
     """Sockets without a connection (a datagram each, as to a log or a statistics daemon) may be shared."""
     for descriptor, kind in sorted(streams() - before):
-        if kind == _EPOLL:
-            return "the import left an event loop open"
+        name = _name(descriptor, kind)
+        if name != kind:
+            return f"the import left {name} open"
+    return ""
+
+
+def _name(descriptor: int, kind: str) -> str:
+    """What people call what is open there; *kind* if it is no connection and no event loop."""
+    if kind == _EPOLL:
+        return "an event loop"
+    if kind.startswith("socket:"):
         with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:
             if connection.type == socket.SOCK_STREAM:
                 peer = connection.getpeername()
                 name = ":".join(map(str, peer[:2])) if isinstance(peer, tuple) else os.fsdecode(peer)
-                return f"the import left a connection to {name or 'an unnamed socket'} open"
-    return ""
+                return f"a connection to {name or 'an unnamed socket'}"
+    return kind

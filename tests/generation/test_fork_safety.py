@@ -51,7 +51,7 @@ def test_a_thread_is_named() -> None:
 
 
 SINCE = """
-import logging, subprocess, sys, threading
+import logging, select, socket, subprocess, sys, threading
 from runner.generation import fork_safety
 early = subprocess.Popen(["sleep", "60"])
 before = fork_safety.opened()
@@ -65,6 +65,8 @@ early.kill()
     ("", ""),
     ("open(sys.executable).close()", ""),
     ("kept = open('/dev/null')", "the answer left /dev/null open"),
+    ("kept = socket.socketpair()", "the answer left a connection to an unnamed socket open"),
+    ("kept = select.epoll()", "the answer left an event loop open"),
     ("logging.root.addHandler(logging.FileHandler('/dev/null'))", ""),
     ("late = subprocess.Popen(['sleep', '1'])", "the answer left a child process running"),
     ("threading.Thread(target=threading.Event().wait, name='poller', daemon=True).start()",
