@@ -67,12 +67,10 @@ class Inputs:
 
     # ---- add ------------------------------------------------------------------------------------------------
 
-    def add_file(self, path: str) -> bool:
-        """*path* (absolute) is about to be read. True if it was not known yet."""
-        if path in self.files or self._is_ignored(path):
-            return False
-        self.added.append(File(path, self._stamp(path, self._look_at(path)), self._young.get(path, b"").hex()))
-        return True
+    def add_file(self, path: str) -> None:
+        """*path* (absolute) is about to be read."""
+        if path not in self.files and not self._is_ignored(path):
+            self.added.append(File(path, self._stamp(path, self._look_at(path)), self._young.get(path, b"").hex()))
 
     def add_lookup(self, stem: str, directory: str) -> None:
         """Somebody is about to look for the module *stem* in *directory* (absolute)."""
