@@ -42,8 +42,7 @@ def culprit_since(before: Opened, copies: AbstractSet[int], thread: int) -> str:
     ours, and not the application's, as is *thread*, which is about to end."""
     if children() - copies:
         return "the answer left a child process running"
-    ours = logs()
-    if since := sorted(each for each in opened() - before if each[0] not in ours):
+    if since := _but_logs(opened() - before):
         return f"the answer left {_name(*since[0])} open"
     return _thread_left("the answer", thread)
 
@@ -65,8 +64,7 @@ def streams() -> Opened:
 
 def files_written(of: Opened) -> list[str]:
     """The files among these that are open for writing, but for standard streams and devices."""
-    others = {0, 1, 2, *logs()}
-    return [path for number, path in sorted(of) if number not in others and _is_file(path) and _is_writable(number)]
+    return [path for _, path in _but_logs({each for each in of if _is_written(*each)})]
 
 
 def logs() -> frozenset[int]:
@@ -89,11 +87,15 @@ def children() -> frozenset[int]:
         return frozenset()
 
 
-def _is_file(path: str) -> bool:
-    return path.startswith("/") and not path.startswith(("/memfd:", "/dev/", "/proc/", "/sys/"))
+def _but_logs(of: AbstractSet[tuple[int, str]]) -> list[tuple[int, str]]:
+    # Nobody is asked in vain: each logger that is looked at costs a forked process a page.
+    ours = logs() if of else frozenset()
+    return sorted(each for each in of if each[0] not in ours)
 
 
-def _is_writable(descriptor: int) -> bool:
+def _is_written(descriptor: int, path: str) -> bool:
+    if descriptor <= 2 or not path.startswith("/") or path.startswith(("/memfd:", "/dev/", "/proc/", "/sys/")):
+        return False
     try:
         return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
     except OSError:
