@@ -61,7 +61,7 @@ def test_large_numbers_survive() -> None:
 
 
 def test_not_all_items_run_at_once() -> None:
-    """A thousand of them did."""
+    """A thousand of them did. Eight at most; fewer, if one ends before the next begins, which is a matter of time."""
     inside = most = 0
 
     async def serve(sub: SubRequest) -> Outcome:
@@ -73,7 +73,7 @@ def test_not_all_items_run_at_once() -> None:
         return echo(sub)
 
     assert len(decoded(ask(array(*[call(1)] * 100), Endpoint(serve)))) == 100
-    assert most == 8
+    assert 1 < most <= 8
 
 
 def test_nobody_waits_for_ever() -> None:

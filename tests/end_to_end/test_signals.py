@@ -324,7 +324,8 @@ def test_ctrl_c_in_a_terminal_ends_quietly(project: Project, tmp_path: Path) -> 
         assert os.waitpid(pid, 0)[1] == 0
         os.close(terminal)
     said = seen.decode().partition("live at the next request")[2].splitlines()[2:]
-    assert [line.partition("supervisor: ")[2] for line in said if line not in ("", "^C")] == [
+    # The request that was just answered may count as being under way yet.
+    assert [line.partition("supervisor: ")[2].partition(";")[0] for line in said if line not in ("", "^C")] == [
         "SIGINT: stopping", "stopped"]
 
 
