@@ -1,6 +1,8 @@
 """Places to listen on: free ports of 127.0.0.1, and folders for unix sockets that anybody may reach."""
 
+import contextlib
 import os
+import random
 import shutil
 import socket
 import tempfile
@@ -13,13 +15,20 @@ from tests.support.process import PATIENCE, Live
 
 Address = tuple[str, int] | Path
 """Where something listens: host and port, or the path of a unix socket."""
+_CHANCE = random.SystemRandom()
+"""Not the common generator: tests that run beside each other seed that, and would choose alike."""
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody has; the kernel does not give it out again at once."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a TCP port of 127.0.0.1 that nobody has, and that the kernel gives to nobody.
+
+    One that it has chosen itself is of those that it chooses for clients, too (net.ipv4.ip_local_port_range, 32768 and
+    up), and there are many of these in a test run: once, one had it before the server that it was meant for.
+    """
+    while True:
+        port = _CHANCE.randrange(15_000, 32_768)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @contextmanager
