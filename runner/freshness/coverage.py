@@ -135,11 +135,10 @@ class Coverage:
         inotify.watch_itself(directory)
         self.hushed.add(directory)
 
-    def arm(self, directory: str) -> set[str]:
-        """Hear everything of *directory*, from now on or again; the names by which it is known here."""
-        names = {directory}
+    def arm(self, directory: str) -> None:
+        """Hear everything of *directory*, from now on or again."""
         if self.inotify is None:
-            return names
+            return
         if not self._mounts.tells_all(directory):
             kind = self._mounts.type_of(directory) or "an unknown file system"
             self._note(f"{directory} is on {kind}, where others can write: its files are looked at before each request")
@@ -149,11 +148,9 @@ class Coverage:
         except OSError as error:
             self._unwatchable(directory, error)
         else:
-            names = self._heard.setdefault(number, set())
-            names.add(directory)
+            self._heard.setdefault(number, set()).add(directory)
         self.quieted.discard(directory)
         self.hushed.discard(directory)
-        return names
 
     # ---- set anew -------------------------------------------------------------------------------------------
 

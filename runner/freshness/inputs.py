@@ -273,9 +273,10 @@ class Inputs:
                 yield path
 
     def _remember(self, path: str, seen: Stamp | None) -> None:
-        if path not in self.files:
-            self._within.setdefault(os.path.dirname(path), []).append(path)
+        new = path not in self.files
         self.files[path] = seen
+        if new:  # afterwards: who looks at a directory meanwhile must find a stamp for all that it names
+            self._within.setdefault(os.path.dirname(path), []).append(path)
 
     def _keep(self, path: str, seen: Stamp | None) -> None:
         self._remember(path, seen)

@@ -173,8 +173,9 @@ class Watch:
         self._coverage.lost |= word.lost
         for directory in (*self._coverage.quieted, *word.missed):
             if directory in self.directories:
+                self._coverage.arm(directory)
                 # Whoever quieted it heard of his inputs, and need not have had all of ours.
-                self._doubtful |= self._coverage.arm(directory)
+                self._doubtful.add(directory)
                 self._coverage.lost |= self._coverage.holds_links(directory)  # swapped, perhaps, while it was hushed
 
     def leave(self) -> None:

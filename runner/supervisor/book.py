@@ -41,6 +41,10 @@ class Book:
         self.workers[self._keys] = Worker(self._keys, slot, generation, now)
         return self._keys
 
+    def streams(self) -> int:
+        """Answers that have begun, of workers that leave and are busy with nothing else."""
+        return sum(worker.streams for worker in self.workers.values())
+
     def current(self) -> Generation | None:
         """The generation that answers, or would if its workers were up; a page only if there is no other one."""
         alive = [g for g in self.generations.values() if g.phase in SERVING]

@@ -111,7 +111,8 @@ class Chronicle:
     def stopping(self, why: str, inflight: int, grace: float) -> None:
         """The end was asked for, by *why*; it waits for so many requests, for *grace* seconds at most."""
         waits = f"; requests under way: {inflight}, which have up to {grace:g} s" if inflight else ""
-        self._log.info(f"{why}: stopping{waits}{'; a second SIGINT ends them' if waits and why == 'SIGINT' else ''}")
+        again = "; a second SIGINT ends them" if inflight and why == "SIGINT" else ""
+        self._log.info(f"{why}: stopping{waits}{again}")
 
     def unstarted(self, what: str, error: OSError) -> None:
         """There was no process to be had."""

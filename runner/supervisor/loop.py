@@ -101,7 +101,7 @@ class Supervisor:
                 self._crew.porter.look(time.monotonic())
                 self._clerk.accounts.look(time.monotonic())
                 self._overdue.look(self._settings.timeout)
-                streams = any(worker.streams for worker in self._roster.workers.values())
+                streams = self._roster.streams() > 0
                 if self._idle.over(self._settings.idle_exit, self._roster.wanted, time.monotonic(), streams=streams):
                     self._stop("idle", fast=False)
         finally:
@@ -156,8 +156,8 @@ class Supervisor:
         first = not self._roster.stopping
         self._roster.note_stop(time.monotonic(), fast=fast)
         if first:
-            streams = sum(worker.streams for worker in self._roster.workers.values() if worker.leaving)
-            self._chronicle.stopping(why, self._scoreboard.inflight() + streams, self._settings.graceful_timeout)
+            under_way = self._scoreboard.inflight() + self._roster.streams()
+            self._chronicle.stopping(why, under_way, self._settings.graceful_timeout)
             self._courier.carry(time.monotonic())
             # Also to those that leave already: nobody comes after them now.
             self._crew.order_all(messages.Retire(last=True))

@@ -165,6 +165,7 @@ def test_of_too_many_generations_the_oldest_is_cut(
         with pytest.raises(Truncated):
             streams[0].rest()
         until("four are listed", lambda: [*theatre.finishing().values()] == [(1, 1)] * 4, live=theatre.served)
+        assert 1 not in theatre.finishing()
         theatre.until_over_time()
         for stream in streams[1:]:
             stream.more()

@@ -323,6 +323,7 @@ def test_of_too_many_generations_the_oldest_is_told_to_come_back(theatre: Theatr
             theatre.edit(number + 1)
         assert clients[0].goodbye() == 1012
         until("four are listed", lambda: [*theatre.finishing().values()] == [(1, 1)] * 4, live=theatre.served)
+        assert 1 not in theatre.finishing()
         assert [client.ask("version") for client in clients[1:]] == ["1", "2", "3", "4"]
     theatre.check_nobody_was_killed()
 

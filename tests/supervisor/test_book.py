@@ -67,3 +67,11 @@ def test_workers_are_known_by_keys(book: Book) -> None:
     book.workers.clear()
     assert book.enlist(0, 2, 5.0) not in keys
     assert book.newest_served() == 2
+
+
+def test_the_streams_of_all_who_leave_are_counted(book: Book) -> None:
+    """None, when nobody does."""
+    assert book.streams() == 0
+    for streams in (2, 0, 1):
+        book.workers[book.enlist(0, 1, 5.0)].streams = streams
+    assert book.streams() == 3

@@ -25,10 +25,11 @@ def free_port() -> int:
     One that it has chosen itself is of those that it chooses for clients, too (net.ipv4.ip_local_port_range, 32768 and
     up), and there are many of these in a test run: once, one had it before the server that it was meant for.
     """
-    while True:
+    for _ in range(1000):
         port = _CHANCE.randrange(15_000, 32_768)
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
+    raise AssertionError("no port of 127.0.0.1 is free")
 
 
 @contextmanager
