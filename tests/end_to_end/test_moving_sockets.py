@@ -201,7 +201,7 @@ def test_a_state_that_is_none_ends_its_socket(theatre: Theatre) -> None:
     client = theatre.open()
     theatre.edit(1)
     assert client.goodbye() == 1011
-    assert "the state in 'runner.websocket.move' is of int: give a str" in theatre.served.output
+    theatre.served.wait_for("the state in 'runner.websocket.move' is of int: give a str")
 
 
 def test_at_a_stop_all_are_told_to_come_back(theatre: Theatre) -> None:

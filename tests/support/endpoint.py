@@ -27,7 +27,7 @@ FOLDER = Path(os.environ["FOLDER"])
 BOOK = os.open(FOLDER / "book", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
 batch = JSONRPCBatch(path="/jsonrpc")
-hasty = JSONRPCBatch(path="/jsonrpc", timeout=0.3)
+hasty = JSONRPCBatch(path="/jsonrpc", timeout=2)
 narrow = JSONRPCBatch(path="/jsonrpc", max_response=500)
 nested = JSONRPCBatch(path=lambda context, item: "/jsonrpc/batch" if item.method == "inner" else "/jsonrpc")
 loop = JSONRPCBatch(path="/loop")

@@ -1,14 +1,16 @@
 """A live command: started, read line by line, waited for, stopped.
 
 Laws: nobody here sleeps and hopes. A test waits for a line that the command writes, and when it does not come
-in time or the command ends before, the failure shows all that was written. Only what was started here is ever
-signalled: the command and the processes of its own group.
+in time or the command ends before, the failure shows all that was written. What was written before one asks is seen:
+whoever asks reads the pipe himself, and does not hope that the reader has had his turn. Only what was started here is
+ever signalled: the command and the processes of its own group.
 
 Start at Live.wait_for.
 """
 
 import os
 import re
+import select
 import signal
 import subprocess
 import threading
@@ -29,14 +31,18 @@ class Live:
     ) -> None:
         """Start *command* in a process group of its own; *env* is its whole environment (None: ours)."""
         self.command = list(command)
-        self.lines: list[str] = []
+        self._lines: list[str] = []
+        self._begun = b""
         self._changed = threading.Condition()
         self._ended = False
         self.process = subprocess.Popen(
             self.command, cwd=cwd, env=env, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )
-        self._reader = threading.Thread(target=self._read, daemon=True)
+        assert self.process.stdout
+        self._pipe = self.process.stdout
+        os.set_blocking(self._pipe.fileno(), False)
+        self._reader = threading.Thread(target=self._read_all, daemon=True)
         self._reader.start()
 
     def __enter__(self) -> Self:
@@ -53,16 +59,21 @@ class Live:
         return self.process.pid
 
     @property
+    def lines(self) -> list[str]:
+        """All that were written until now."""
+        with self._changed:
+            self._read()
+            return list(self._lines)
+
+    @property
     def position(self) -> int:
         """How many lines there are now; `wait_for(..., after=position)` sees only later ones."""
-        with self._changed:
-            return len(self.lines)
+        return len(self.lines)
 
     @property
     def output(self) -> str:
         """All that was written, below the command that wrote it."""
-        with self._changed:
-            return "\n".join([f"$ {' '.join(self.command)}", *self.lines, ""])
+        return "\n".join([f"$ {' '.join(self.command)}", *self.lines, ""])
 
     def wait_for(self, pattern: str, timeout: float = PATIENCE, *, after: int = 0) -> re.Match[str]:
         """Return the match in the first line, *after* that many, that has *pattern*; waits for it to come.
@@ -72,7 +83,7 @@ class Live:
         deadline = time.monotonic() + timeout
         with self._changed:
             while True:
-                for line in self.lines[after:]:
+                for line in self._lines[after:]:
                     if found := re.search(pattern, line):
                         return found
                 if self._ended:
@@ -113,13 +124,26 @@ class Live:
         except ProcessLookupError:
             pass
 
+    def _read_all(self) -> None:
+        """The reader's life: until nobody can write any more."""
+        waiting = select.poll()
+        waiting.register(self._pipe, select.POLLIN)
+        while not self._ended:
+            waiting.poll()
+            with self._changed:
+                self._read()
+        self._pipe.close()
+
     def _read(self) -> None:
-        assert self.process.stdout
-        with self.process.stdout as lines:
-            for line in lines:
-                with self._changed:
-                    self.lines.append(line.decode("utf-8", "replace").rstrip("\n"))
-                    self._changed.notify_all()
-        with self._changed:
-            self._ended = True
+        """What is in the pipe; with the lock in one's hands."""
+        while not self._ended:
+            try:
+                data = os.read(self._pipe.fileno(), 65536)
+            except BlockingIOError:
+                return
+            *lines, self._begun = (self._begun + data).split(b"\n")
+            if not data:
+                self._ended = True
+                lines = [self._begun] if self._begun else []
+            self._lines += [line.decode("utf-8", "replace") for line in lines]
             self._changed.notify_all()

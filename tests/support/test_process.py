@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +37,28 @@ def test_only_later_lines_count_after_a_position() -> None:
         live.wait()
         assert live.wait_for(r"turn (\d)", after=1)[1] == "2"
         assert live.position == 2
+
+
+ECHO = """
+import os
+asked, told = os.open("asked", os.O_RDONLY), os.open("told", os.O_WRONLY)
+while os.read(asked, 1):
+    os.write(1, b"line\\n")
+    os.write(told, b".")
+"""
+
+
+def test_what_was_written_before_one_asks_is_seen(tmp_path: Path) -> None:
+    """Whatever else tells that it was written, and whether or not the reader has had his turn since."""
+    for name in ("asked", "told"):
+        os.mkfifo(tmp_path / name)
+    with Live([sys.executable, "-c", ECHO], cwd=tmp_path) as live:
+        with (tmp_path / "asked").open("wb", 0) as asked, (tmp_path / "told").open("rb", 0) as told:
+            for number in range(1, 300):
+                asked.write(b".")
+                told.read(1)
+                assert live.position == number
+        assert live.wait() == 0
 
 
 def test_the_end_of_the_command_ends_the_waiting() -> None:
