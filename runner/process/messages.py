@@ -206,7 +206,7 @@ class Unborn(NamedTuple):
 
 
 class Spent(NamedTuple):
-    """generation -> supervisor: I answered a request, and cannot be forked since. I am now a worker that leaves."""
+    """generation -> supervisor: I am a worker that leaves, after what I answered; "" as a *reason*: that took long."""
 
     reason: str
 

@@ -9,6 +9,7 @@
     crew, members       the processes it has started: spoken to, ended
     switchboard         their channels: what each says, and its end
     checkpoints, standby   the paused ones: which goes on (pure), told to
+    first_answers       whether the next generation may answer before it is forked (pure)
     transit, courier    connections on their way from one worker to another: decided (pure), carried
     heirs               who leaves, and could have his WebSockets moved (pure)
     obituary            how a worker ended, put together from what comes in any order

@@ -101,11 +101,16 @@ class Chronicle:
         self._ledger.kills += 1
         self._log.warning(f"worker {slot} (process {pid}) is killed: {reason}")
 
-    def spent(self, number: int, reason: str) -> None:
-        """A generation has answered before it was forked, which it cannot be any more."""
+    def spent(self, number: int, reason: str, rest: int) -> None:
+        """A generation has answered before it was forked, which it cannot be any more; nor may the next *rest*, 0: any.
+
+        "" as a *reason*: it took too long.
+        """
+        reason = reason or "its answer took too long"
+        others = f"the next {rest} are forked before they" if rest else "from now on each is forked before it"
         self._log.info(
             f"generation {number} answered a request and cannot be forked now ({reason}): another one is made, and "
-            "from now on each is forked before it answers"
+            f"{others} answer{'' if rest else 's'}"
         )
 
     def stopping(self, why: str, inflight: int, grace: float) -> None:

@@ -16,6 +16,7 @@ from runner.supervisor import orders
 from runner.supervisor.checkpoints import NO_PACE
 from runner.supervisor.chronicle import Chronicle
 from runner.supervisor.crew import Crew, HearStation, HearWorker
+from runner.supervisor.first_answers import FirstAnswers
 from runner.supervisor.members import Hand, Station, send_signal
 from runner.supervisor.roster import Roster
 
@@ -42,6 +43,7 @@ class Deeds:
         self.death = ""
         self.pace = NO_PACE
         self._prepared = 0
+        self._first_answers = FirstAnswers()
         self._crew = crew
         self._roster = roster
         self._chronicle = chronicle
@@ -120,9 +122,11 @@ class Deeds:
             self._crew.prepare(self.settings, self._inbox.hear)
 
     def note_spent(self, station: Station, reason: str) -> int:
-        """It has answered before it was forked, and cannot be forked now: others shall not try that again. Its key."""
-        self.pace = self.pace._replace(first=False)
-        self._chronicle.spent(station.number, reason)
+        """It has answered before it was forked, and cannot be forked now. Its key."""
+        if reason:
+            self._first_answers.note_unfit()
+        rest = 0 if reason else self._first_answers.note_late(station.number)
+        self._chronicle.spent(station.number, reason, rest)
         key, unborn = self._roster.note_spent(station.number, time.monotonic())
         self._crew.turn(station, key, self._roster.workers[key].slot, self._inbox.hear_worker, self._inbox.lost)
         for each in unborn:
@@ -144,8 +148,9 @@ class Deeds:
         self._start(orders.Start(station.number, voids=station.voids))
 
     def _start(self, order: orders.Start | orders.Explain) -> None:
+        pace = self.pace._replace(first=self._first_answers.allowed(order.number))
         try:
-            self._crew.start(order, self.settings, self.death, self.pace, self._inbox.hear, self._inbox.gone)
+            self._crew.start(order, self.settings, self.death, pace, self._inbox.hear, self._inbox.gone)
         except OSError as error:
             self._chronicle.unstarted(f"generation {order.number}", error)
             self._roster.note_unstarted(order.number, time.monotonic())

@@ -40,7 +40,8 @@ LATE = 0.05
 
 
 class First(Worker):
-    """See the module. *spend* is told why this process cannot be a generation, once, perhaps from another thread.
+    """See the module. *spend* is told why this process cannot be a generation, in the words of messages.Spent; once,
+    perhaps from another thread.
 
     spent   that was done: it goes on as a worker, to the end of the process
     """
@@ -149,6 +150,8 @@ class First(Worker):
             self._leave_if_idle()
 
     def _be_late(self) -> None:
+        if self._end.done():
+            return  # both came in one turn of a loop that had no time before
         self._spend()
         super()._attend()
         self._loop.call_soon(self._obey)  # what was looked at is no news to the loop
@@ -157,7 +160,7 @@ class First(Worker):
 
     def _spend(self) -> None:
         if not self.spent:
-            self._tell_spent("its answer took too long")
+            self._tell_spent("")
             self.spent = True
 
 

@@ -113,7 +113,10 @@ class Site:
         (self.place / "go").touch()
 
     def first(self, ask: Callable[[], tuple[int, int]] | None = None) -> int:
-        """Save until who imported it answers *ask*, a plain look if nothing is given; which process that is."""
+        """Save until who imported it answers *ask*, a plain look if nothing is given; which process that is.
+
+        If the machine had no time for one of them, the next few are forked first.
+        """
         for _ in range(SAVES):
             self.save()
             pid, _ = ask() if ask is not None else self.ask()

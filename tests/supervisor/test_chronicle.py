@@ -207,6 +207,16 @@ def test_a_stop_tells_what_it_waits_for(story: Story, why: str, inflight: int, s
     assert story.log.lines == [f"info: {said}"]
 
 
+@pytest.mark.parametrize(("reason", "rest", "said"), [
+    ("", 8, "(its answer took too long): another one is made, and the next 8 are forked before they answer"),
+    ("a thread", 0, "(a thread): another one is made, and from now on each is forked before it answers"),
+])  # fmt: skip
+def test_who_is_spent_is_told_and_for_how_long(story: Story, reason: str, rest: int, said: str) -> None:
+    """That no other one answers first."""
+    story.chronicle.spent(5, reason, rest)
+    assert story.log.lines == [f"info: generation 5 answered a request and cannot be forked now {said}"]
+
+
 def test_an_import_that_takes_long_is_told(story: Story) -> None:
     """In the log once, and to whoever asks."""
     story.chronicle.importing("the application is still being imported, since 30 s")

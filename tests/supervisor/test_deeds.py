@@ -11,6 +11,7 @@ from runner.process import messages
 from runner.settings import Settings
 from runner.supervisor import deeds as module
 from runner.supervisor import orders
+from runner.supervisor.checkpoints import Pace
 from runner.supervisor.deeds import Deeds, Inbox
 from runner.supervisor.roster import Roster
 
@@ -40,9 +41,10 @@ class Stand:
             raise self.error
         self.done.append(what)
 
-    def start(self, order: object, settings: Settings, death: str, *_: object) -> None:
+    def start(self, order: object, settings: Settings, death: str, pace: Pace, *_: object) -> None:
         """See Crew."""
         self._try("start", order, death)
+        self.may_answer = pace.first
 
     def fork(self, key: int, number: int, slot: int, *_: object) -> None:
         """See Crew."""
@@ -76,9 +78,9 @@ class Stand:
         """See Crew."""
         self.done.append(("finish", channel))
 
-    def spent(self, number: int, reason: str) -> None:
+    def spent(self, number: int, reason: str, rest: int) -> None:
         """See Chronicle."""
-        self.done.append((number, reason))
+        self.done.append((number, reason, rest))
 
     def killed(self, slot: int, pid: int, reason: str) -> None:
         """See Chronicle."""
@@ -172,16 +174,29 @@ def test_who_is_started_elsewhere_is_withdrawn_before_others_are_given_up() -> N
 
 
 def test_who_is_spent_becomes_a_worker_that_leaves() -> None:
-    """What it was to fork comes to nothing, and is not waited for; none shall answer first from now on."""
+    """What it was to fork comes to nothing, and is not waited for."""
     stand = Stand()
-    before = stand.deeds.pace
     stand.roster.note_loaded(1, solo=False)
     key = stand.roster.note_forking(1, 0, 0.0)
     stand.hands[key].channel = "its channel"
-    assert stand.deeds.note_spent(cast("Any", SimpleNamespace(number=1, voids=0)), "too long") == key + 1
-    assert stand.done == [(1, "too long"), ("turn", 1, key + 1, 0), ("finish", "its channel")]
-    assert stand.deeds.pace == before._replace(first=False) != before
+    assert stand.deeds.note_spent(cast("Any", SimpleNamespace(number=1, voids=0)), "a thread") == key + 1
+    assert stand.done == [(1, "a thread", 0), ("turn", 1, key + 1, 0), ("finish", "its channel")]
     assert all(worker.leaving for worker in stand.roster.workers.values())
+
+
+@pytest.mark.parametrize(("reason", "rest", "may"), [("", 8, [False] * 8 + [True]), ("a thread", 0, [False] * 9)])
+def test_who_comes_next_does_not_answer_first(reason: str, rest: int, may: list[bool]) -> None:
+    """For a while, if it was a matter of time."""
+    stand = Stand()
+    stand.roster.note_loaded(1, solo=False)
+    stand.deeds.do(orders.Start(1))
+    found = [stand.may_answer]
+    stand.deeds.note_spent(cast("Any", SimpleNamespace(number=1, voids=0)), reason)
+    for number in range(2, 11):
+        stand.deeds.do(orders.Start(number))
+        found.append(stand.may_answer)
+    assert found == [True, *may]
+    assert (1, reason, rest) in stand.done
 
 
 def test_settings_that_are_read_again_concern_who_comes_next() -> None:

@@ -122,6 +122,22 @@ def test_all_who_wait_have_one_answer_each(stage: Stage) -> None:
     assert not stage.spent
 
 
+def test_who_has_ended_in_time_is_not_late(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the loop, which had no time for either, turns to both at once."""
+
+    class Stalled(First):
+        def _leave_if_idle(self) -> None:
+            super()._leave_if_idle()
+            if self._end.done():
+                time.sleep(max(0.0, self._over - time.monotonic()))
+
+    monkeypatch.setattr(module, "LATE", 1.0)
+    guest = stage.come()
+    stage.answer(Stalled)
+    assert guest.recv(1000).startswith(b"HTTP/1.1 200 OK")
+    assert not stage.spent
+
+
 def test_what_else_was_said_is_for_the_generation(stage: Stage) -> None:
     """And so is what was said after it."""
     stage.come()
