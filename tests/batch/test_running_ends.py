@@ -60,7 +60,7 @@ def test_the_time_of_the_batch(ordered: bool) -> None:
     hanging = Hanging()
     endpoint = Endpoint(hanging)
     body = array(call(1), call(2, "hang"), call(3, "hang"), call(4), call(None, "hang"))
-    answer = ask(body, endpoint, timeout=None, batch_timeout=SHORT, concurrency=1, ordered=ordered)
+    answer = ask(body, endpoint, timeout=None, batch_timeout=5 * SHORT, concurrency=1, ordered=ordered)
     ends = [internal(id, Reason.BATCH_TIMEOUT) for id in (2, 3, 4)]
     assert decoded(answer) == [result(1, []), *ends]
     assert (hanging.open, hanging.released) == (0, 1)

@@ -17,6 +17,7 @@ from runner.freshness.notice import Notice, Word, calm
 from runner.freshness.watch import Watch
 from tests.freshness.watched import watching
 from tests.support.project import edit
+from tests.support.trouble import until
 
 
 class Drainer:
@@ -194,6 +195,7 @@ def test_a_drainer_that_is_stopped_is_waited_for_once(
     drainer.say = lambda number: []
     edit(tmp_path / "a.py", "X = 2\n")
     assert [drainer.check.stale() for _ in range(3)] == [True] * 3
+    until("it was heard", lambda: drainer.heard)
     assert len(drainer.heard) == 1
 
 
@@ -235,6 +237,7 @@ def test_what_could_not_be_told_is_told_again(drainer: Drainer, watch: Watch, tm
     watch.inputs.add_file(str(tmp_path / "late.py"))
     assert not drainer.check.stale()
     assert not drainer.check.stale()
+    until("both were heard", lambda: len(drainer.heard) > 1)
     assert [Additions.from_json(data[2:].decode()).items for data in drainer.heard] == [
         [File(str(tmp_path / "late.py"), None)]
     ] * 2

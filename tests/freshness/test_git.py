@@ -88,9 +88,9 @@ def test_a_directory_is_looked_at_once(tree: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_lock_that_stays_is_told(tree: Path) -> None:
     """The patience is bounded, counted from the lock's birth, and whoever reads the log can help himself."""
+    began = time.monotonic()
     (tree / ".git" / "index.lock").touch()
     trees = Told(0.05)
-    began = time.monotonic()
     assert not trees.wait([str(tree)])
     assert 0.04 <= time.monotonic() - began < 15.0
     assert trees.notes == [

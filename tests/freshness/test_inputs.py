@@ -84,6 +84,7 @@ def test_what_was_young_is_settled_when_there_is_time(
     inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Then nobody who is in a hurry has to read it; but what was changed within the tick is a change for good."""
+    monkeypatch.setattr(stamps, "TICK", 10**18)
     for name in ("same.py", "changed.py"):
         (tmp_path / name).write_text("1")
         inputs.add_file(str(tmp_path / name))

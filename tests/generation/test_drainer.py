@@ -14,6 +14,7 @@ from runner.freshness.inotify import Inotify
 from runner.freshness.noise import NOISE
 from runner.freshness.notice import Word
 from runner.freshness.watch import Watch
+from runner.generation import drainer as module
 from runner.generation.drainer import Drainer
 from tests.support.memory import open_files
 from tests.support.project import edit
@@ -219,8 +220,9 @@ def bustling(well: Well) -> Well:
     return well
 
 
-def test_names_that_come_and_go_wake_it_now_and_then(well: Well) -> None:
+def test_names_that_come_and_go_wake_it_now_and_then(well: Well, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not for each of them: until some time has passed what follows waits."""
+    monkeypatch.setattr(module, "LULL", 1.0)
     journal = bustling(well).file.with_name("a-journal")
     until("it has read all of them", lambda: well.rests() and well.drainer.again is None)
     edit(journal, "")

@@ -300,5 +300,8 @@ def children(pid: int) -> set[int]:
 
 
 def _listens(pid: int) -> bool:
-    """It sleeps in the kernel until a message comes."""
-    return b"skb" in Path(f"/proc/{pid}/wchan").read_bytes()
+    """It sleeps in the kernel until a message comes; one that has just ended does not."""
+    try:
+        return b"skb" in Path(f"/proc/{pid}/wchan").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -119,7 +119,7 @@ def visited(port: int, awaited: str, **more: float) -> list[Record]:
 def test_a_fault_is_called_by_its_name(wrong: str, fault: str, kept: float) -> None:
     """The first request was answered well; the later ones have the fault, and no visitor has tried again."""
     with serving(wrong) as port:
-        first, *later = visited(port, f"^{fault}: ", kept=kept, patience=0.3)
+        first, *later = visited(port, f"^{fault}: ", kept=kept, patience=2.0 if fault == "late" else PATIENCE)
     assert (first.fault, first.version, first.pid, first.kept) == ("", 1, 7, False)
     assert {each.fault for each in later} == {fault}
     assert len({each.token for each in later}) == len(later)
@@ -142,7 +142,7 @@ def test_a_reset_is_no_silence() -> None:
 
         thread = threading.Thread(target=reset)
         thread.start()
-        faults = [each.fault for each in visited(listener.getsockname()[1], "^reset: ", patience=0.3)]
+        faults = [each.fault for each in visited(listener.getsockname()[1], "^reset: ", patience=3.0)]
         thread.join(PATIENCE)
     assert faults[0] == "reset"
 

@@ -124,11 +124,11 @@ def test_who_is_interrupted_begins_anew(house: Hub, store: MemorySyncStore) -> N
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
         house.popen.send_signal(signal.SIGSTOP)
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
         with pytest.raises(Interrupted):
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
             store.publish("c", "x" * 1_000_000, "1")
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
         with pytest.raises(Interrupted):
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
             store.wait("c", OLDEST, PATIENCE)
     finally:
         signal.signal(signal.SIGALRM, before)

@@ -136,9 +136,11 @@ class Follower:
         return str(event["status"]) if "status" in event else event["body"].decode()
 
     async def data(self) -> tuple[str, Any]:
-        """The next one that has data: its id, and what they say."""
+        """The next one that has data and is no beat: its id, and what they say."""
         fields = dict(line.split(": ", 1) for line in (await self.hear()).splitlines() if ": " in line)
-        return (fields.get("id", ""), json.loads(fields["data"])) if "data" in fields else await self.data()
+        if "data" not in fields or fields.get("event") == "beat":
+            return await self.data()
+        return fields.get("id", ""), json.loads(fields["data"])
 
     async def leave(self) -> None:
         """And wait until the application has understood."""
