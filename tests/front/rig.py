@@ -148,10 +148,12 @@ class Recorder:
 
 
 class Rig:
-    """One connection, its peer, and the loop between them; *buffer*: bytes of the kernel's send buffer."""
+    """One connection, its peer, and the loop between them, of *factory*; *buffer*: bytes of the kernel's to send from."""
 
-    def __init__(self, buffer: int = 0) -> None:
-        self.loop = asyncio.new_event_loop()
+    def __init__(
+        self, buffer: int = 0, factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+    ) -> None:
+        self.loop = factory()
         ours, self.peer = socket.socketpair()
         ours.setblocking(False)
         self.peer.settimeout(PATIENCE)

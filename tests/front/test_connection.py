@@ -1,14 +1,17 @@
 """One accepted socket: what is written arrives, what ends is told once, what waits has a bound."""
 
+import asyncio
 import errno
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
-from runner.front.connection import FLUSH, HIGH_WATER, LINGER, LONGEST_LINGER, LOW_WATER
+from runner.front.connection import FLUSH, HIGH_WATER, LINGER, LONGEST_LINGER, LOW_WATER, READ_SIZE
 from tests.front.rig import Recorder, Rig
+from tests.worker.loops import each_loop
 
 
 def test_what_is_there_at_once_is_read_by_open_itself(machine: Recorder) -> None:
@@ -174,17 +177,23 @@ def test_flush_gives_up_a_peer_that_takes_nothing(rig: Rig, machine: Recorder) -
     rig.until(lambda: machine.told == ["lost"])
 
 
-def test_a_reset_while_reading_is_a_loss(machine: Recorder) -> None:
-    """ECONNRESET tells no more than that the peer is gone."""
-    with socket.create_server(("127.0.0.1", 0)) as listener, Rig() as rig:
+@each_loop
+@pytest.mark.parametrize("parts", [0, 1, 3])
+def test_a_reset_while_reading_is_a_loss(
+    machine: Recorder, factory: Callable[[], asyncio.AbstractEventLoop], parts: int
+) -> None:
+    """ECONNRESET tells no more than that the peer is gone; also right behind what it has sent, in one event."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, Rig(factory=factory) as rig:
         client = socket.create_connection(listener.getsockname())
         accepted, _ = listener.accept()
         rig.connection.sock.close()
         rig.connection.sock, rig.connection._fd = accepted, accepted.fileno()
         rig.connection.machine = machine
         rig.connection.open()
+        client.sendall(bytes(READ_SIZE // 2 * parts))
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         client.close()
         rig.until(lambda: machine.told == ["lost"])
+        assert len(machine.data) == READ_SIZE // 2 * parts
         with pytest.raises(OSError, match=str(errno.EBADF)):
             accepted.getpeername()
