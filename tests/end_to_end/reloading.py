@@ -1,6 +1,7 @@
 """A scratch application with a module to edit, and clients that follow the redirect of a reload as browsers do."""
 
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -130,6 +131,17 @@ def until_settled(served: Served, workers: int = 2) -> None:
 def generation(served: Served) -> int:
     """The number of the generation that answers."""
     return int(report(served)["generation"])
+
+
+def remade(served: Served) -> int:
+    """How many generations were made again because the machine had no time for their first answer (worker/first.py)."""
+    return len(re.findall(r"cannot be forked now \(its answer took too long\)", served.output))
+
+
+def built(served: Served, workers: int = 2) -> int:
+    """How many generations there were for a start or a save, once nothing follows from the last answer any more."""
+    until_settled(served, workers)
+    return generation(served) - remade(served)
 
 
 def check_said_once(served: Served, words: str) -> None:

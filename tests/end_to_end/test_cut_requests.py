@@ -30,7 +30,12 @@ def test_whatever_clients_do(
     began = time.monotonic()
     with open_site(served, site) as address:
         left = crowd(place, address, number, seed)
-    until("all is closed", lambda: book.balance() == 0, live=served)
+
+    def rests() -> bool:
+        told = report(served)
+        return not told["finishing"] and {each["state"] for each in told["workers"]} == {"ready"}
+
+    until("all is closed", lambda: rests() and book.balance() == 0, live=served)
     reloads = until("it has reloaded", lambda: report(served)["generation"] - 1, live=served)
     requests = len(book.requests())
     print(f"seed {seed}: {number} requests in {time.monotonic() - began:.1f} s, {left} cut, {reloads} reloads; "

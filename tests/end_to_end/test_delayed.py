@@ -61,10 +61,13 @@ APP = """
     def later(respond):
         asyncio.get_running_loop().call_later(0.5, respond, "200 OK", HEADERS, b"later")
 
-    async def at_the_gate(respond):
-        note("waits")
+    async def opened():
         while not os.path.exists(os.environ["GATE"]):
             await asyncio.sleep(0.01)
+
+    async def at_the_gate(respond):
+        note("waits")
+        await opened()
         respond("200 OK", HEADERS, b"%d" % module.VALUE)
 
     async def events(respond):
@@ -73,7 +76,8 @@ APP = """
         writer.on_disconnect(lambda: (note("gone"), gone.set()))
         for number in range(2):
             writer.write(b"data: %d %.6f\\n\\n" % (number, time.time()))
-            await asyncio.sleep(0.3)
+            if current().query == "gate":
+                await opened()
         if current().query == "stay":
             await gone.wait()
         writer.close()
@@ -154,11 +158,12 @@ def test_events_arrive_when_they_are_sent(project: Project, runner: Runner, env:
     """nginx is told not to collect them: the first one is there before the second one is sent."""
     served = runner(project({"app.py": APP, "module.py": "VALUE = 0\n"}), "app:main", env=env)
     with nginx.nginx(served.fastcgi) as site, Conversation(site.address) as conversation:
-        conversation.request("GET", "/events", {"Connection": "close"})
+        conversation.request("GET", "/events?gate", {"Connection": "close"})
         data = b""
         while b"data: 0" not in data:
             data += conversation.socket.recv(1000)
         assert b"data: 1" not in data
+        Path(env["GATE"]).touch()
         while more := conversation.socket.recv(1000):
             data += more
         assert b"data: 1" in data

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 import pytest
 
 from runner.supervisor.control import ask
+from tests.end_to_end.reloading import until_settled
 from tests.support import apache, nginx
 from tests.support.client import Reply, fetch
 from tests.support.places import Address
@@ -112,6 +113,7 @@ def test_the_book_is_signed_and_edited_while_it_runs(example: Example) -> None:
 def test_signing_is_no_save(example: Example) -> None:
     """The book beside the code is written by the application itself: twenty entries later the same import serves."""
     with Visitor(example.address, most=0) as visitor:
+        until_settled(example.served)
         before = generation(example)
         for number in range(20):
             assert sign(example, visitor, f"Visitor {number}").status == 303

@@ -53,7 +53,7 @@ class Theatre(Edited):
     def __init__(self, project: Project, runner: Runner, *options: str) -> None:
         self.place = project({"app.py": APP, "module.py": "VALUE = 0\n", "other.py": "app = None\n"})
         self.served: Served = runner(
-            self.place, "app:app", "--workers", "1", "--graceful-timeout", "1s", *options, env={}
+            self.place, "app:app", "--workers", "1", "--graceful-timeout", "2s", *options, env={}
         )
         self.sockets: list[WebSocket] = []
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Project, Runner
+from tests.end_to_end.reloading import built
 from tests.support.client import Conversation, Truncated, fetch
 from tests.support.project import edit
 from tests.support.runner_process import Served
@@ -62,13 +63,13 @@ def kill_and_time(served: Served, slot: int) -> float:
 # ---- a worker dies ---------------------------------------------------------------------------------------
 
 def test_a_killed_worker_is_replaced_at_once(project: Project, runner: Runner) -> None:
-    """Within 2 s (a twentieth of that on a quiet machine), its sibling undisturbed, and the log names the signal."""
+    """Within 5 s (a fiftieth of that on a quiet machine), its sibling undisturbed, and the log names the signal."""
     served = runner(project({"app.py": SOURCE}), "app:main")
     both(served)
     times = [kill_and_time(served, slot) for slot in (0, 1)]
-    assert statistics.median(times) < 2.0
+    assert statistics.median(times) < 5.0
     served.wait_for(r"worker 0 \(process \d+\) was ended by SIGKILL")
-    assert report(served)["counters"]["crashes"] == 2
+    until("both are counted", lambda: report(served)["counters"]["crashes"] == 2, live=served)
 
 
 def test_a_request_fails_visibly_with_its_worker(project: Project, runner: Runner, tmp_path: Path) -> None:
@@ -95,7 +96,7 @@ def test_a_worker_is_replaced_although_its_child_lives(project: Project, runner:
     """A child that was forked without exec holds the worker's channel open; that must not hide the death."""
     served = runner(project({"app.py": SOURCE}), "app:main", "--workers", "1")
     child = int(fetch(served.http, "/child").body)
-    assert kill_and_time(served, 0) < 2.0
+    assert kill_and_time(served, 0) < 5.0
     assert alive({child})
     os.kill(child, signal.SIGKILL)
 
@@ -128,7 +129,7 @@ def test_workers_outlive_their_generation(project: Project, runner: Runner, tmp_
         (tmp_path / "go").touch()
         assert int(waiting.reply().body.split()[1]) in before
     served.wait_for(r"generation 1 was ended by SIGKILL.*starting another one")
-    assert report(served)["generation"] == 2
+    assert built(served) == 2
 
 
 def test_a_stopped_generation_holds_up_nobody_for_long(project: Project, runner: Runner) -> None:
@@ -156,12 +157,12 @@ def test_a_stopped_generation_holds_up_nobody_for_long(project: Project, runner:
 
 @pytest.mark.parametrize("action", ["spin", "sleep", "stream"])
 def test_nobody_outlives_the_supervisor(project: Project, runner: Runner, tmp_path: Path, action: str) -> None:
-    """Within 2 s after its SIGKILL all are gone, also a worker that loops or sleeps."""
+    """Soon after its SIGKILL all are gone, also a worker that loops or sleeps."""
     served = runner(project({"app.py": SOURCE}), "app:main")
     below = {*both(served).values(), generation_pid(served)}
     with begin(served, tmp_path, action, "never"):
         served.process.kill()
-        until("all have ended", lambda: not alive(below), 2.5, served)
+        until("all have ended", lambda: not alive(below), 6.0, served)
 
 
 @pytest.mark.parametrize("hang", ["import time; time.sleep(60)", "while True: pass"])
@@ -172,7 +173,7 @@ def test_an_import_does_not_outlive_the_supervisor(project: Project, runner: Run
     below = descendants(served.pid)
     assert below
     served.process.kill()
-    until("all have ended", lambda: not alive(below), 2.5, served)
+    until("all have ended", lambda: not alive(below), 6.0, served)
 
 
 def test_workers_that_import_by_themselves_do_not_outlive_the_supervisor(
@@ -184,7 +185,7 @@ def test_workers_that_import_by_themselves_do_not_outlive_the_supervisor(
     below = descendants(served.pid)
     with begin(served, tmp_path, "spin", "never"):
         served.process.kill()
-        until("all have ended", lambda: not alive(below), 2.5, served)
+        until("all have ended", lambda: not alive(below), 6.0, served)
 
 
 def test_after_the_supervisor_was_killed_another_one_can_start(project: Project, runner: Runner, sockets: Path) -> None:
@@ -213,7 +214,7 @@ def test_an_import_that_ends_the_process_is_shown_and_tried_again(project: Proje
     served.wait_for("ended with exit code 4")
     assert b"exit code 4" in until("the new error is shown", lambda: _body_of(served, 500, b"code 4"), live=served)
     edit(directory / "app.py", SOURCE)
-    assert until("the fix is live", lambda: _body_of(served, 200), 3.0, served)
+    assert until("the fix is live", lambda: _body_of(served, 200), live=served)
 
 
 def test_with_keep_an_import_that_ends_the_process_changes_nothing(project: Project, runner: Runner) -> None:
@@ -226,7 +227,7 @@ def test_with_keep_an_import_that_ends_the_process_changes_nothing(project: Proj
     served.wait_for("generation 3 failed.*generation 1 goes on")
     assert fetch(served.http).body.startswith(b"1 ")
     edit(directory / "app.py", SOURCE.replace("VERSION = 1", "VERSION = 2"))
-    assert until("the fix is live", lambda: fetch(served.http).body.startswith(b"2 "), 5.0, served)
+    assert until("the fix is live", lambda: fetch(served.http).body.startswith(b"2 "), live=served)
 
 
 def test_a_hanging_import_is_given_up_for_a_save(project: Project, runner: Runner) -> None:
@@ -237,7 +238,7 @@ def test_a_hanging_import_is_given_up_for_a_save(project: Project, runner: Runne
     edit(directory / "app.py", hanging)
     served.wait_for("importing")
     edit(directory / "app.py", SOURCE.replace("VERSION = 1", "VERSION = 2"))
-    assert until("the fix is live", lambda: _body_of(served, 200, b"2 "), 5.0, served)
+    assert until("the fix is live", lambda: _body_of(served, 200, b"2 "), live=served)
     until("the hanging one is gone", lambda: at_work(served) == 3, live=served)
 
 
@@ -335,14 +336,14 @@ def test_a_call_that_takes_too_long_ends_with_its_worker(
 def test_a_leaving_worker_does_not_spoil_its_successors_clock(project: Project, runner: Runner, tmp_path: Path) -> None:
     """The call of a worker that was asked to retire is the graceful timeout's; its idle successor is not killed."""
     directory = project({"app.py": SOURCE})
-    served = runner(directory, "app:main", "--workers", "1", "--timeout", "500ms")
+    served = runner(directory, "app:main", "--workers", "1", "--timeout", "2s")
     with begin(served, tmp_path, "stream", "go") as waiting:
         old = ready_pids(served)[0]
         edit(directory / "app.py", SOURCE.replace("VERSION = 1", "VERSION = 2"))
         until("the successor accepts", lambda: ready_pids(served).get(0) not in (None, old), live=served)
         new = ready_pids(served)[0]
         assert fetch(served.http).body == b"2 %d" % new
-        until("both have been looked at", lambda: report(served)["uptime"] > 2.5, live=served)
+        until("both have been looked at", lambda: report(served)["uptime"] > 6, live=served)
         assert ready_pids(served)[0] == new
         (tmp_path / "go").touch()
         waiting.reply()
@@ -381,7 +382,11 @@ def reload_and_compare(served: Served, file: Path, times: int) -> None:
     """Save *times* times, each seen, then compare what the supervisor holds."""
     def held() -> tuple[int, int, int]:
         threads = len(os.listdir(f"/proc/{served.pid}/task"))
-        return descriptors(served.pid) - len(report(served)["checkpoints"]), at_work(served), threads
+        while True:
+            checkpoints = report(served)["checkpoints"]
+            found = descriptors(served.pid) - len(checkpoints), at_work(served), threads
+            if report(served)["checkpoints"] == checkpoints:
+                return found
 
     def settled() -> bool:
         return at_work(served) == 3 and len(ready_pids(served)) == 2
@@ -435,7 +440,7 @@ def test_a_stop_leaves_nothing_behind(project: Project, runner: Runner, sockets:
     assert (list(sockets.iterdir()), served.control.exists(), alive(below)) == ([], False, set())
 
 
-def test_as_the_first_process_it_reaps_strangers(project: Project, runner: Runner) -> None:
+def test_as_the_first_process_it_reaps_strangers(project: Project, runner: Runner, tmp_path: Path) -> None:
     """An orphan that the application left becomes the supervisor's child, and no zombie."""
     orphaning = SOURCE + """
 def orphan(options):
@@ -443,15 +448,16 @@ def orphan(options):
     if not os.fork():
         if not os.fork():
             os.write(write, b"%d" % os.getpid())
-            time.sleep(0.2)
+            wait(options)
         os._exit(0)
     os.wait()
     return [os.read(read, 20)]
 """
     served = runner(project({"app.py": orphaning}), "app:main")
-    orphan = int(fetch(served.http, "/orphan").body)
+    orphan = int(fetch(served.http, f"/orphan?began={tmp_path}/began&until={tmp_path}/go").body)
     state = stat_of(orphan)
     assert state is not None and state[1] == served.pid
+    (tmp_path / "go").touch()
     until("it is collected", lambda: stat_of(orphan) is None, live=served)
 
 

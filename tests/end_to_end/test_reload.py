@@ -1,13 +1,11 @@
 """A request that begins after a save is answered by the code that was saved."""
 
 import os
-import time
 
 import pytest
 
 from tests.conftest import Project, Runner
-from tests.end_to_end.reloading import FILES, ask, generation, until, value
-from tests.support.process import PATIENCE
+from tests.end_to_end.reloading import FILES, ask, built, until, until_hashed, value
 from tests.support.project import edit, replace
 
 BLIND = {"RUNNER_NO_INOTIFY": "1"}
@@ -73,17 +71,14 @@ def test_touching_reloads_nothing(project: Project, runner: Runner) -> None:
     """New times without new content cost no reload."""
     place = project(FILES)
     served = runner(place, "app:main")
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        # The content is hashed when the generation has nothing else to do; from then on a touch is known to be one.
-        number = generation(served)
+    for name in ("module.py", "app.py"):
+        until_hashed(served, place / name)
+    number = built(served)
+    for _ in range(3):
         os.utime(place / "module.py")
-        if generation(served) == number:
-            break
-        assert time.monotonic() < deadline
-    os.utime(place / "module.py")
-    os.utime(place / "app.py")
-    assert generation(served) == number
+        os.utime(place / "app.py")
+        assert ask(served) == (200, "0", 0)
+    assert built(served) == number
 
 
 

@@ -26,7 +26,7 @@ def main(environ, start_response):
 HANGS = "import os, time\nVALUE = 'slow'\nwhile not os.path.exists('go'):\n    time.sleep(0.01)\n"
 FILES = {"app.py": APP, "shop/__init__.py": "", "shop/slow.py": HANGS}
 TOLD = r"the application is still being imported, since \d+ s, now at module shop\.slow"
-OPTIONS = ("app:main", "--hold-timeout", "300ms", "--debug")
+OPTIONS = ("app:main", "--hold-timeout", "2s", "--debug")
 
 
 def test_a_first_start_that_hangs_is_told(project: Project, runner: Runner) -> None:

@@ -73,7 +73,7 @@ KINDS = {
     "delayed": ("/later", ("app:main",)),
     "asgi": ("/stream", ("app:live",)),
 }
-GRACE = 1.0
+GRACE = 2.0
 """Seconds of --graceful-timeout."""
 kinds = pytest.mark.parametrize("kind", KINDS)
 
@@ -112,7 +112,7 @@ class Theatre(Edited):
         self.place = project(FILES)
         self.gate = tmp_path / "gate"
         self.served: Served = runner(
-            self.place, *command, "--workers", "1", "--graceful-timeout", f"{GRACE}s", *options,
+            self.place, *command, "--workers", "1", "--graceful-timeout", f"{GRACE:g}s", *options,
             env={"GATE": str(self.gate)},
         )  # fmt: skip
 
@@ -122,7 +122,7 @@ class Theatre(Edited):
         def late() -> bool:
             told = report(self.served)
             since = [told["uptime"] - each["since"] for each in told["finishing"]]
-            return bool(since) and min(since) > 2 * GRACE
+            return bool(since) and min(since) > GRACE + 1
 
         until("the grace is over", late, live=self.served)
 
@@ -186,7 +186,7 @@ def test_a_stop_does_not_wait_for_streams(project: Project, runner: Runner, tmp_
         with Stream(site.address, theatre.path) as newer:
             theatre.until_over_time()
             assert theatre.served.stop() == 0
-            assert "stopping; requests under way: 2, which have up to 1 s" in theatre.served.output
+            assert f"stopping; requests under way: 2, which have up to {GRACE:g} s" in theatre.served.output
             for stream in (older, newer):
                 with pytest.raises(Truncated):
                     stream.rest()
@@ -216,7 +216,7 @@ def test_a_stream_outlives_the_recycling_of_its_worker(project: Project, runner:
             assert fetch(theatre.served.http).text == "0"
         until("it has a successor", lambda: len(report(theatre.served)["workers"]) == 2, live=theatre.served)
         retired = report(theatre.served)["uptime"]
-        until("the grace is over", lambda: report(theatre.served)["uptime"] > retired + 2 * GRACE, live=theatre.served)
+        until("the grace is over", lambda: report(theatre.served)["uptime"] > retired + GRACE + 1, live=theatre.served)
         stream.more()
         theatre.gate.touch()
         stream.rest()

@@ -58,7 +58,7 @@ WSGI = """
         return [b"wsgi"]
 """
 FILES = {"live.py": LIVE, "app.py": WSGI, "module.py": "VALUE = 0\n"}
-GRACE = 1.0
+GRACE = 2.0
 """Seconds of --graceful-timeout."""
 
 
@@ -69,7 +69,7 @@ class Theatre(Edited):
         self.called = tmp_path / "called"
         self.place = project(FILES)
         self.served: Served = runner(
-            self.place, *(command or ("live:app",)), "--workers", "1", "--graceful-timeout", f"{GRACE}s",
+            self.place, *(command or ("live:app",)), "--workers", "1", "--graceful-timeout", f"{GRACE:g}s",
             env={"CALLED": str(self.called)},
         )  # fmt: skip
 
@@ -305,7 +305,7 @@ def test_an_edit_closes_no_socket(theatre: Theatre) -> None:
         with theatre.open() as newer:
             listed = report(theatre.served)["finishing"][0]["since"]
             until(
-                "the grace is over", lambda: report(theatre.served)["uptime"] - listed > 2 * GRACE, live=theatre.served
+                "the grace is over", lambda: report(theatre.served)["uptime"] - listed > GRACE + 1, live=theatre.served
             )
             assert (older.ask("version"), newer.ask("version")) == ("0", "1")
         older.send(close(1000))

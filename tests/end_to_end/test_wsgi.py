@@ -253,6 +253,6 @@ def test_a_failing_request_forges_no_line_in_the_log(project: Project, runner: R
     after = served.position
     assert fetch(served.http, path).status == 500
     served.wait_for("ValueError", after=after)
-    for line in served.lines[after:]:
+    for line in served.said(after):
         assert "worker 0: error: " in line and len(line) < 1024 and line.isprintable()
         assert not line.partition("error: ")[2].startswith("2026")

@@ -148,7 +148,7 @@ class Recorder:
 
 
 class Rig:
-    """One connection, its peer, and the loop between them, of *factory*; *buffer*: bytes of the kernel's to send from."""
+    """One connection, its peer, and the loop of *factory* between them; *buffer*: bytes of the kernel's for sending."""
 
     def __init__(
         self, buffer: int = 0, factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop

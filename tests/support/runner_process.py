@@ -42,6 +42,10 @@ class Served(Live):
             command += ["--fastcgi", f"unix:{self.fastcgi}", "--socket-mode", "666"]
         super().__init__(command, cwd=directory, env=env)
 
+    def said(self, after: int = 0) -> list[str]:
+        """The lines, *after* that many, without what a machine makes it say that had no time for it."""
+        return [line for line in self.lines[after:] if "or the machine had no time for us" not in line]
+
     def wait_until_complete(self) -> None:
         """Until no worker is on its way."""
         deadline = time.monotonic() + PATIENCE

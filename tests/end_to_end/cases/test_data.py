@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import Project, Runner
 from tests.end_to_end.cases.modes import EYES, REQUEST, Mode, in_turn
-from tests.end_to_end.reloading import FILES, agree, ask, value
+from tests.end_to_end.reloading import FILES, agree, ask, built, remade, value
 from tests.support.client import fetch
 from tests.support.project import edit, replace
 from tests.support.trouble import report
@@ -160,14 +160,14 @@ def test_named_by_watch(project: Project, runner: Runner, env: dict[str, str], m
     """Templates that requests open are code if --watch names them: edited, renamed over, new, removed."""
     place = project({**FILES, "t/a.html": "a", "t/b.html": "b", "t/x.txt": ""})
     served = runner(place, "app:main", *mode, "--watch", "t/**/*.html", env=env)
-    number = report(served)["generation"]
+    number = built(served)
 
     def reloads() -> int:
         """How many the next request causes."""
         nonlocal number
         assert ask(served).text == "0"
-        before, number = number, report(served)["generation"]
-        return int(number - before)
+        before, number = number, built(served)
+        return number - before
 
     edit(place / "t" / "x.txt", "changed")
     assert reloads() == 0
@@ -281,5 +281,8 @@ def test_what_a_later_module_writes_for_an_earlier_one(project: Project, runner:
     served = runner(place, "app:main", "--workers", "1", *mode)
     assert ask(served).text == "none 0"
     for number in range(1, 4):
+        before = remade(served)
         edit(place / "view.py", view.format(number))
-        assert ask(served).text == f"{number - 1} {number}"
+        # One that was given up before it answered has left the manifest as it found it: to the one after it.
+        found = ask(served).text
+        assert found == f"{number - 1} {number}" or (found == f"{number} {number}" and remade(served) > before)

@@ -16,7 +16,7 @@ import pytest
 
 from tests.conftest import Project, Runner
 from tests.end_to_end.cases.modes import Mode, in_turn
-from tests.end_to_end.reloading import FILES, agree, ask, until, value
+from tests.end_to_end.reloading import FILES, agree, ask, remade, until, value
 from tests.support.process import PATIENCE
 from tests.support.project import edit
 from tests.support.runner_process import Served
@@ -164,11 +164,14 @@ def test_what_is_to_be_done_at_the_end(project: Project, runner: Runner, mode: M
     edit(place / "module.py", value(1))
     until(served, "1")
     awaited("the first two are gone", lambda: (place / "ended").exists()
-            and set((place / "ended").read_text().splitlines()) == first, live=served)  # fmt: skip
+            and first <= set((place / "ended").read_text().splitlines()), live=served)  # fmt: skip
     awaited("two workers", lambda: set(ready_pids(served)) == {0, 1}, live=served)
     second = {f"1 {pid}" for pid in ready_pids(served).values()}
     served.stop()
-    assert sorted((place / "ended").read_text().splitlines()) == sorted(first | second)
+    ended = (place / "ended").read_text().splitlines()
+    assert sorted(line for line in ended if line in first | second) == sorted(first | second)
+    # Who was a worker only because the machine had no time for its first answer has ended as one, too.
+    assert [line[:2] for line in ended if line not in first | second] == ["1 "] * remade(served)
 
 
 FORKS = {

@@ -12,7 +12,7 @@ from runner.supervisor.control import ask as ask_supervisor
 from tests.conftest import Project, Runner
 from tests.end_to_end.cases import gates
 from tests.end_to_end.cases.gates import held
-from tests.end_to_end.reloading import FILES, agree, ask, generation, save, value
+from tests.end_to_end.reloading import FILES, agree, ask, built, save, value
 from tests.support.project import edit, replace
 from tests.support.runner_process import READY, Served
 
@@ -139,10 +139,10 @@ def test_there_and_back_within_the_load(project: Project, runner: Runner, env: d
         gate.wait()
         edit(place / "module.py", gates.module(0))
     assert agree(served, place).text == "0"
-    built = generation(served)
-    assert built <= 3
+    number = built(served)
+    assert number <= 3
     assert {ask(served).text for _ in range(5)} == {"0"}
-    assert generation(served) == built
+    assert built(served) == number
 
 
 @pytest.mark.parametrize("moment", ["stamped", "read"])
