@@ -184,7 +184,7 @@ class Birth:
 
     def _may_answer(self) -> bool:
         good = not self.late and self.result.failure is None and not self.result.culprit
-        return good and self.settings.threads == 1 and all(mount.target.kind == "WSGI" for mount in self.result.mounts)
+        return good and all(mount.target.kind == "WSGI" for mount in self.result.mounts)
 
     # ---- checkpoints ----------------------------------------------------------------------------------------
 

@@ -219,7 +219,7 @@ class _Generation:
         if not birth.first or not self._is_asked():
             return False
         # What it finds to be stale it need not tell: either the drainer will, or nothing of this generation stays.
-        task = self._task(0, self._channel, OwnCheck(self._watch, lambda paths: None))
+        task = self._task(0, self._channel, OwnCheck(self._watch, lambda paths: None), inline=True)
         # The first loop of a process leaves something open, for all that follow: before we look.
         loop = event_loop.factory()
         before = fork_safety.opened()
@@ -261,7 +261,7 @@ class _Generation:
         check: Check = OwnCheck(self._watch, self._tell_stale) if self._birth.watched else Unchecked()
         turning.run(self._task(self._begin.slot, self._channel, check))
 
-    def _task(self, slot: int, channel: Channel, check: Check) -> Task:
+    def _task(self, slot: int, channel: Channel, check: Check, *, inline: bool = False) -> Task:
         return Task(
             slot=slot,
             generation=self._begin.number,
@@ -274,6 +274,7 @@ class _Generation:
             failure=self._birth.result.failure,
             good_until=self._birth.good_until,
             private=self._private,
+            inline=inline,
         )
 
     def _wake(self, receiver: socket.socket) -> None:

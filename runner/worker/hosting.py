@@ -1,7 +1,7 @@
 """The applications of a worker, each behind the host that fits it; which of them a request is for.
 
     WSGI                  inline: called on the loop's thread, one call at a time
-    WSGI, --threads N     in N threads of its own
+    WSGI, --threads N     in N threads of its own; inline for who shall leave no thread behind (first.py)
     WSGI beside ASGI      in threads too (one, if nothing else was said): a call that blocks must not stall the loop
     ASGI                  tasks on the loop
     a JSON-RPC gateway    a task for each batch; its items go through the others (dispatching.py)
@@ -81,7 +81,8 @@ class Hosting:
     async def open(self) -> None:
         """Make the hosts, and let those applications start that want to."""
         settings, targets = self._settings, [target for _, target in self._task.mounts]
-        concurrent = settings.threads > 1 or any(target.kind == "ASGI" for target in targets)
+        threaded = settings.threads > 1 and not self._task.inline
+        concurrent = threaded or any(target.kind == "ASGI" for target in targets)
         self.scopes = RequestScopes(self._log, most=settings.max_open, waits=concurrent)
         clocks = self._clocks(concurrent=concurrent)
         if "runner.batch" in sys.modules:

@@ -22,7 +22,8 @@ class Task:
     """All a worker is given: *mounts*, or the *failure* that is shown in their place.
 
     *good_until*: monotonic seconds; what began before then may be answered here, whatever was saved since. *private*:
-    where the workers of this generation ask each other, None if they have no reason to.
+    where the workers of this generation ask each other, None if they have no reason to. *inline*: applications of WSGI
+    are called on the loop's thread, whatever --threads says.
     """
 
     slot: int
@@ -36,3 +37,4 @@ class Task:
     failure: Failure | None
     good_until: float
     private: Private | None
+    inline: bool

@@ -31,12 +31,17 @@ import view
 kept = []
 
 def main(environ, start_response):
+    global multithread
+    multithread = environ["wsgi.multithread"]
     start_response("200 OK", [("Content-Type", "text/plain")])
     body = f"{{view.VALUE}} {{os.getpid()}} {{os.getppid()}}".encode()
     return getattr(sys.modules[__name__], environ["PATH_INFO"].strip("/") or "plain")(body)
 
 def plain(body):
     return [body]
+
+def where(body):
+    return [body + f" end {{threading.current_thread().name}} {{multithread}}".encode()]
 
 def thread(body):
     threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
@@ -157,10 +162,28 @@ def site(project: Project, runner: Runner, at_import: str, options: tuple[str, .
     return Site(runner(place, "app:main", *CHECKPOINTS, *options), place)
 
 
-@pytest.mark.parametrize("options", [("--on-change", "hold"), ("--on-change", "redirect"), ("--workers", "1")])
+@pytest.mark.parametrize("options", [
+    ("--on-change", "hold"), ("--on-change", "redirect"), ("--workers", "1"), ("--threads", "2"),
+])  # fmt: skip
 def test_who_imported_the_save_answers_and_is_forked_then(site: Site) -> None:
     """The workers are its children, and answer what comes later."""
     assert site.first() != site.first()
+
+
+@pytest.mark.parametrize("options", [("--threads", "2")])
+def test_with_threads_it_has_none_and_its_children_do(site: Site) -> None:
+    """It is called where it can be forked after that; to the application that is a worker like the others."""
+    told: list[str] = []
+
+    def ask() -> tuple[int, int]:
+        told.append(fetch(site.served.http, "/where").text)
+        return site.read(told[-1])
+
+    site.first(ask)
+    assert told[-1].split()[4:] == ["MainThread", "True"]
+    ask()
+    thread, concurrent = told[-1].split()[4:]
+    assert (thread != "MainThread", concurrent) == (True, "True")
 
 
 def test_over_fastcgi_as_well(site: Site) -> None:

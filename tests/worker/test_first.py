@@ -64,7 +64,7 @@ class Stage:
         address = "127.0.0.1:{1}".format(*self.queue.getsockname())
         task = Task(
             0, 2, Settings(), [Place(self.queue.fileno(), "http", address, [])], self.channel, Unchecked(), self.board,
-            (Mount("", Target(application, "WSGI", "app")),), None, 0.0, None,
+            (Mount("", Target(application, "WSGI", "app")),), None, 0.0, None, True,
         )  # fmt: skip
         first = turning.turn(task, lambda task: kind(task, self.spent.append), asyncio.new_event_loop)
         assert first is not None

@@ -47,13 +47,14 @@ class Ear:
 class Hosted(Rig):
     """A worker's applications behind a FastCGI front."""
 
-    def __init__(self, *mounts: Mount, failure: Failure | None = None, **flags: str) -> None:
+    def __init__(self, *mounts: Mount, failure: Failure | None = None, inline: bool = False, **flags: str) -> None:
         super().__init__()
         self.inline, self.threaded, self.marks, self.turns, self.freed = (
             Ear(), Ear(), list[float](), list[float](), list[int](),
         )  # fmt: skip
         settings = resolve({"target": "app", **flags}, {}, "/").settings
-        task = cast(Task, SimpleNamespace(settings=settings, mounts=mounts, failure=failure, private=None))
+        more = {"failure": failure, "private": None, "inline": inline}
+        task = cast(Task, SimpleNamespace(settings=settings, mounts=mounts, **more))
         freed = lambda: self.freed.append(1)  # noqa: E731
         ears = Ears(cast(Clock, self.inline), self.threaded, self.marks.append, self.turns.append, freed)
         self.hosting = Hosting(task, self.service.log, ears, self.service)
@@ -119,6 +120,13 @@ def test_wsgi_is_called_on_the_loops_thread() -> None:
         assert rig.ask("/x").body == b"MainThread |/x"
         assert (rig.inline.heard, rig.threaded.heard) == (["/x"], [])
         assert not rig.hosting.full
+
+
+def test_who_shall_leave_no_thread_behind_has_none() -> None:
+    """Whatever --threads says."""
+    with hosted(mount(wsgi), inline=True, threads="2") as rig:
+        assert rig.ask("/x").body == b"MainThread |/x"
+        assert (rig.inline.heard, rig.hosting.threads) == (["/x"], None)
 
 
 def test_wsgi_with_threads_is_called_in_them() -> None:

@@ -36,7 +36,7 @@ class Stand:
 def task() -> Task:
     """As far as it is needed to say what went wrong."""
     empty = cast("Any", None)
-    return Task(3, 1, Settings(), [], empty, empty, empty, (), None, 0.0, None)
+    return Task(3, 1, Settings(), [], empty, empty, empty, (), None, 0.0, None, False)
 
 
 def test_who_leaves_is_given_back() -> None:
