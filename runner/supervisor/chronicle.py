@@ -102,10 +102,7 @@ class Chronicle:
         self._log.warning(f"worker {slot} (process {pid}) is killed: {reason}")
 
     def spent(self, number: int, reason: str, rest: int) -> None:
-        """A generation has answered before it was forked, which it cannot be any more; nor may the next *rest*, 0: any.
-
-        "" as a *reason*: it took too long.
-        """
+        """A generation has answered before it was forked, which it cannot be any more; see FirstAnswers.note_spent."""
         reason = reason or "its answer took too long"
         others = f"the next {rest} are forked before they" if rest else "from now on each is forked before it"
         self._log.info(

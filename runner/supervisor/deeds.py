@@ -123,10 +123,7 @@ class Deeds:
 
     def note_spent(self, station: Station, reason: str) -> int:
         """It has answered before it was forked, and cannot be forked now. Its key."""
-        if reason:
-            self._first_answers.note_unfit()
-        rest = 0 if reason else self._first_answers.note_late(station.number)
-        self._chronicle.spent(station.number, reason, rest)
+        self._chronicle.spent(station.number, reason, self._first_answers.note_spent(station.number, reason))
         key, unborn = self._roster.note_spent(station.number, time.monotonic())
         self._crew.turn(station, key, self._roster.workers[key].slot, self._inbox.hear_worker, self._inbox.lost)
         for each in unborn:

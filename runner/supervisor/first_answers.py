@@ -28,12 +28,11 @@ class FirstAnswers:
         """Generation *number* may."""
         return number >= self._from
 
-    def note_late(self, number: int) -> int:
-        """That of generation *number* took too long; how many come now that may not."""
+    def note_spent(self, number: int, reason: str) -> int:
+        """Generation *number* did, in vain, because of *reason*, "": it took too long. How many may not now; 0: all."""
+        if reason:
+            self._from = math.inf
+            return 0
         rest, self._rest = self._rest, 2 * self._rest
         self._from = number + 1 + rest
         return rest
-
-    def note_unfit(self) -> None:
-        """One left behind what cannot be forked."""
-        self._from = math.inf

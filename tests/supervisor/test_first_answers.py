@@ -15,7 +15,7 @@ def test_one_that_took_long_is_forgiven_after_a_while() -> None:
     for number in range(1, 100):
         if answers.allowed(number):
             tried.append(number)
-            late.append(answers.note_late(number))
+            late.append(answers.note_spent(number, ""))
     assert late == [REST, 2 * REST, 4 * REST, 8 * REST]
     assert tried == [1, 1 + 9, 1 + 9 + 17, 1 + 9 + 17 + 33]
 
@@ -23,5 +23,5 @@ def test_one_that_took_long_is_forgiven_after_a_while() -> None:
 def test_what_was_left_behind_is_not_forgiven() -> None:
     """Whatever else comes."""
     answers = FirstAnswers()
-    answers.note_unfit()
+    assert answers.note_spent(1, "a thread") == 0
     assert not any(answers.allowed(number) for number in range(1, 10_000))
