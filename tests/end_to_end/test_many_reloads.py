@@ -135,5 +135,4 @@ def test_idle_runners_do_nothing(project: Project, runner: Runner) -> None:
         time.sleep(seconds)   # what is measured
         return [way for way, served in runs.items() if activity(served.pid) != before[way]]
 
-    until("all sleep", lambda: not awake(0.3))
-    assert awake(2.0) == []
+    until("two seconds pass in which nobody does anything", lambda: not awake(2.0))
