@@ -151,7 +151,8 @@ def test_a_blocking_call_stalls_no_stream(mounted: Stage, threads: int) -> None:
 ], ids=lambda value: str(value)[:16])  # fmt: skip
 def test_a_wrong_mount(mounted: Stage, mount: str, parts: list[str]) -> None:
     """Exit code 2 and one line, which says what would be right."""
-    done = run(mounted, "serve", "shop:main", "--mount", *mount.split(), "--control", str(mounted.place / "c"))
+    own = ["--control", str(mounted.place / "c"), "--fastcgi", f"unix:{mounted.place / 'f'}"]
+    done = run(mounted, "serve", "shop:main", "--mount", *mount.split(), *own)
     lines = [line for line in done.stderr.splitlines() if "runs as root" not in line]
     assert (done.returncode, done.stdout, len(lines)) == (2, "", 1), done
     assert all(part in lines[0] for part in parts), lines
