@@ -57,9 +57,8 @@ class Connection:
     """
 
     __slots__ = (
-        "_cut_off", "_fd", "_linger", "_loop", "_move", "_out", "_phase", "_reading", "_seen", "_told_once", "_waiting",
-        "_writing", "buffered", "connections", "deadline", "heard", "held", "machine", "place", "sock", "taken",
-        "trouble",
+        "_cut_off", "_fd", "_linger", "_loop", "_move", "_out", "_phase", "_reading", "_seen", "_waiting", "_writing",
+        "buffered", "connections", "deadline", "heard", "held", "machine", "place", "sock", "taken", "trouble",
     )  # fmt: skip
 
     def __init__(
@@ -82,9 +81,6 @@ class Connection:
         self._phase = _Phase.OPEN
         self._reading = False
         self._seen = 0
-        # libuv, and so uvloop, tells once of a socket with an error and looks at it no more. A visitor sent half a body
-        # and reset the connection: read was the half, of the reset nobody heard, and his worker waited for the rest.
-        self._told_once = not isinstance(loop, asyncio.SelectorEventLoop)
         self._writing = False
         self._waiting = False
         self._linger = False
@@ -254,7 +250,10 @@ class Connection:
             if data:
                 self.heard = True
                 self.machine.received(data)
-                if self._told_once and self._reading and self.broken(half=False):
+                # libuv, and so uvloop, tells once of a socket with an error and looks at it no more. Somebody sent half
+                # a body and reset: the half was read, of the reset nobody heard, and his worker waited for the rest.
+                told_again = isinstance(self._loop, asyncio.SelectorEventLoop)
+                if self._reading and not told_again and self.broken(half=False):
                     self._loop.call_soon(self.poll)
             else:
                 self.pause_reading()

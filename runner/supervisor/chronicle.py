@@ -104,10 +104,12 @@ class Chronicle:
     def spent(self, number: int, reason: str, rest: int) -> None:
         """A generation has answered before it was forked, which it cannot be any more; see FirstAnswers.note_spent."""
         reason = reason or "its answer took too long"
-        others = f"the next {rest} are forked before they" if rest else "from now on each is forked before it"
+        others = "from now on each is forked before it answers"
+        if rest:
+            others = f"the next {rest} are forked before they answer"
         self._log.info(
-            f"generation {number} answered a request and cannot be forked now ({reason}): another one is made, and "
-            f"{others} answer{'' if rest else 's'}"
+            f"generation {number} answered a request and cannot be forked now ({reason}): another one is made, "
+            f"and {others}"
         )
 
     def stopping(self, why: str, inflight: int, grace: float) -> None:

@@ -33,6 +33,8 @@ follows_no_redirect = pytest.mark.parametrize(
 )
 MOST = 1
 """Redirects that one save may cost a client."""
+SPENT = r"generation \d+ answered a request and cannot be forked now \(([^)]*)\)"
+"""In the log; with the reason."""
 
 
 class Answer(NamedTuple):
@@ -135,7 +137,7 @@ def generation(served: Served) -> int:
 
 def remade(served: Served) -> int:
     """How many generations were made again because the machine had no time for their first answer (worker/first.py)."""
-    return len(re.findall(r"cannot be forked now \(its answer took too long\)", served.output))
+    return re.findall(SPENT, served.output).count("its answer took too long")
 
 
 def built(served: Served, workers: int = 2) -> int:

@@ -16,7 +16,6 @@ from runner.wire.requester import Requester
 from tests.support.client import FastCGI, parameters
 from tests.support.memory import descriptors, resident
 from tests.support.places import connect
-from tests.support.process import PATIENCE
 from tests.support.runner_process import ROOT, Served, serve
 
 APP = "tests.support.worker_app:application"
@@ -64,7 +63,7 @@ def unharmed(alive: Served) -> Iterator[Served]:
 
 def send(served: Served, data: bytes, *, half_close: bool = True) -> bytes:
     """Send *data* and return all that comes back until the server closes; it may close in the middle."""
-    with connect(served.fastcgi, PATIENCE) as sock:
+    with connect(served.fastcgi, 5) as sock:
         try:
             sock.sendall(data)
             if half_close:
@@ -165,13 +164,13 @@ def test_a_flood_of_beginnings_costs_no_memory(unharmed: Served) -> None:
 
 def test_idle_connections_are_closed_by_the_first_byte_timer(unharmed: Served) -> None:
     """B07: three hundred of them hold up nobody meanwhile."""
-    idle = [connect(unharmed.fastcgi, PATIENCE) for _ in range(300)]
+    idle = [connect(unharmed.fastcgi, 5) for _ in range(300)]
     assert pid(unharmed)
     began = time.monotonic()
     for sock in idle:
         with sock:
             assert sock.recv(1) == b""
-    assert time.monotonic() - began < PATIENCE
+    assert time.monotonic() - began < 4
 
 
 SLOW = {"header": (0, ""), "params": (60, ""), "stdin": (-8, "Status: 408 ")}
@@ -181,7 +180,7 @@ SLOW = {"header": (0, ""), "params": (60, ""), "stdin": (-8, "Status: 408 ")}
 def test_a_peer_that_stops_in_the_middle_is_not_waited_for(unharmed: Served, begun: int, answer: str) -> None:
     """B08: whatever part it is in."""
     whole = request((b"CONTENT_LENGTH", b"5"), body=b"hello")
-    with connect(unharmed.fastcgi, PATIENCE) as sock:
+    with connect(unharmed.fastcgi, 5) as sock:
         sock.sendall(whole[: begun or 3])
         found = b""
         while part := sock.recv(1 << 16):
@@ -196,7 +195,7 @@ def test_a_head_that_comes_byte_by_byte_has_no_more_time_than_another(unharmed: 
         for byte in begin() + bytes([1, 4, 0, 1, 255, 0]):
             sock.sendall(bytes((byte,)))
         while True:
-            assert time.monotonic() - began < PATIENCE
+            assert time.monotonic() - began < 4
             try:
                 sock.sendall(b"\x01")
                 if not sock.recv(1):

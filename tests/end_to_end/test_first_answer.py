@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Project, Runner
-from tests.end_to_end.reloading import ask
+from tests.end_to_end.reloading import SPENT, ask
 from tests.support.client import Conversation, FastCGI, fetch, parameters
 from tests.support.project import edit
 from tests.support.runner_process import CHECKPOINTS, Served
@@ -69,7 +69,6 @@ def stream(body):
 """
 SAVES = 40
 """At most. When the machine has no time for a first answer the next eight are forked first."""
-SPENT = r"generation \d+ answered a request and cannot be forked now \(([^)]*)\)"
 
 
 class Site:

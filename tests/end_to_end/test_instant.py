@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Project, Runner
-from tests.end_to_end.reloading import agree, ask, until_settled
+from tests.end_to_end.reloading import agree, ask, built, until_settled
 from tests.support.census import private
 from tests.support.project import edit
 from tests.support.runner_process import CHECKPOINTS
@@ -54,6 +54,7 @@ def test_only_what_comes_after_the_edited_module_runs_again(project: Project, ru
     assert notes(place)[-1:] == ["view"]
     wanted = r"view\.py changed → generation \d+ in \d+ ms \(resumed before view, \d+ of \d+ modules kept\)"
     served.wait_for(wanted, after=position)
+    assert built(served) == 3
     assert "view" in [each["module"] for each in report(served)["checkpoints"]]
 
 

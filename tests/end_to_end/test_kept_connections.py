@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Project, Runner
-from tests.end_to_end.reloading import until_settled
+from tests.end_to_end.reloading import built
 from tests.support.client import Conversation, FastCGI, parameters
 from tests.support.crowd import Plan
 from tests.support.crowd_process import CrowdProcess
@@ -110,7 +110,7 @@ def test_a_save(visited: Callable[..., tuple[Path, Served, Visitors]], mode: str
     directory, served, visitors = visited("--on-change", mode, loop=loop)
     edit(directory / "app.py", SAVED)
     assert {answer[0] for answer in visitors.ask()} <= ({"1"} if mode == "hold" else {"0", "1"})
-    until_settled(served)
+    assert built(served) == 2
     answers = visitors.ask()
     assert {answer[0] for answer in answers} == {"1"}
     assert {int(answer[1]) for answer in answers} <= set(workers(served))

@@ -63,11 +63,11 @@ def kill_and_time(served: Served, slot: int) -> float:
 # ---- a worker dies ---------------------------------------------------------------------------------------
 
 def test_a_killed_worker_is_replaced_at_once(project: Project, runner: Runner) -> None:
-    """Within 5 s (a fiftieth of that on a quiet machine), its sibling undisturbed, and the log names the signal."""
+    """Within 2 s (a twentieth of that on a quiet machine), its sibling undisturbed, and the log names the signal."""
     served = runner(project({"app.py": SOURCE}), "app:main")
     both(served)
     times = [kill_and_time(served, slot) for slot in (0, 1)]
-    assert statistics.median(times) < 5.0
+    assert statistics.median(times) < 2.0
     served.wait_for(r"worker 0 \(process \d+\) was ended by SIGKILL")
     until("both are counted", lambda: report(served)["counters"]["crashes"] == 2, live=served)
 
@@ -96,7 +96,7 @@ def test_a_worker_is_replaced_although_its_child_lives(project: Project, runner:
     """A child that was forked without exec holds the worker's channel open; that must not hide the death."""
     served = runner(project({"app.py": SOURCE}), "app:main", "--workers", "1")
     child = int(fetch(served.http, "/child").body)
-    assert kill_and_time(served, 0) < 5.0
+    assert kill_and_time(served, 0) < 2.0
     assert alive({child})
     os.kill(child, signal.SIGKILL)
 
@@ -157,12 +157,12 @@ def test_a_stopped_generation_holds_up_nobody_for_long(project: Project, runner:
 
 @pytest.mark.parametrize("action", ["spin", "sleep", "stream"])
 def test_nobody_outlives_the_supervisor(project: Project, runner: Runner, tmp_path: Path, action: str) -> None:
-    """Soon after its SIGKILL all are gone, also a worker that loops or sleeps."""
+    """Within 2 s after its SIGKILL all are gone, also a worker that loops or sleeps."""
     served = runner(project({"app.py": SOURCE}), "app:main")
     below = {*both(served).values(), generation_pid(served)}
     with begin(served, tmp_path, action, "never"):
         served.process.kill()
-        until("all have ended", lambda: not alive(below), 6.0, served)
+        until("all have ended", lambda: not alive(below), 2.5, served)
 
 
 @pytest.mark.parametrize("hang", ["import time; time.sleep(60)", "while True: pass"])
@@ -173,7 +173,7 @@ def test_an_import_does_not_outlive_the_supervisor(project: Project, runner: Run
     below = descendants(served.pid)
     assert below
     served.process.kill()
-    until("all have ended", lambda: not alive(below), 6.0, served)
+    until("all have ended", lambda: not alive(below), 2.5, served)
 
 
 def test_workers_that_import_by_themselves_do_not_outlive_the_supervisor(
@@ -185,7 +185,7 @@ def test_workers_that_import_by_themselves_do_not_outlive_the_supervisor(
     below = descendants(served.pid)
     with begin(served, tmp_path, "spin", "never"):
         served.process.kill()
-        until("all have ended", lambda: not alive(below), 6.0, served)
+        until("all have ended", lambda: not alive(below), 2.5, served)
 
 
 def test_after_the_supervisor_was_killed_another_one_can_start(project: Project, runner: Runner, sockets: Path) -> None:
@@ -214,7 +214,7 @@ def test_an_import_that_ends_the_process_is_shown_and_tried_again(project: Proje
     served.wait_for("ended with exit code 4")
     assert b"exit code 4" in until("the new error is shown", lambda: _body_of(served, 500, b"code 4"), live=served)
     edit(directory / "app.py", SOURCE)
-    assert until("the fix is live", lambda: _body_of(served, 200), live=served)
+    assert until("the fix is live", lambda: _body_of(served, 200), 3.0, served)
 
 
 def test_with_keep_an_import_that_ends_the_process_changes_nothing(project: Project, runner: Runner) -> None:
@@ -227,7 +227,7 @@ def test_with_keep_an_import_that_ends_the_process_changes_nothing(project: Proj
     served.wait_for("generation 3 failed.*generation 1 goes on")
     assert fetch(served.http).body.startswith(b"1 ")
     edit(directory / "app.py", SOURCE.replace("VERSION = 1", "VERSION = 2"))
-    assert until("the fix is live", lambda: fetch(served.http).body.startswith(b"2 "), live=served)
+    assert until("the fix is live", lambda: fetch(served.http).body.startswith(b"2 "), 5.0, served)
 
 
 def test_a_hanging_import_is_given_up_for_a_save(project: Project, runner: Runner) -> None:
@@ -238,7 +238,7 @@ def test_a_hanging_import_is_given_up_for_a_save(project: Project, runner: Runne
     edit(directory / "app.py", hanging)
     served.wait_for("importing")
     edit(directory / "app.py", SOURCE.replace("VERSION = 1", "VERSION = 2"))
-    assert until("the fix is live", lambda: _body_of(served, 200, b"2 "), live=served)
+    assert until("the fix is live", lambda: _body_of(served, 200, b"2 "), 5.0, served)
     until("the hanging one is gone", lambda: at_work(served) == 3, live=served)
 
 
@@ -436,8 +436,10 @@ def test_a_stop_leaves_nothing_behind(project: Project, runner: Runner, sockets:
     both(served)
     below = descendants(served.pid)
     assert {each.name for each in sockets.iterdir()} == {"f", "f.lock", "pid"}
-    assert served.stop() == 0
-    assert (list(sockets.iterdir()), served.control.exists(), alive(below)) == ([], False, set())
+    served.signal(signal.SIGTERM)  # and nobody's SIGKILL, as served.stop() would send to whoever is left
+    assert served.wait() == 0
+    assert (list(sockets.iterdir()), served.control.exists()) == ([], False)
+    until("the last of them has ended", lambda: not alive(below))
 
 
 def test_as_the_first_process_it_reaps_strangers(project: Project, runner: Runner, tmp_path: Path) -> None:

@@ -228,4 +228,4 @@ def test_without_a_supervisor_nobody_stays(directory: Path) -> None:
             channels.append(channel)
         for channel in channels:
             channel.close()
-    until("all are gone", lambda: not alive(set(pids)))
+    until("all are gone", lambda: not alive(set(pids)), 2.0)

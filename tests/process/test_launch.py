@@ -41,7 +41,7 @@ def test_it_dies_with_its_parent() -> None:
     with Live([sys.executable, "-c", STARTER % ""], env=environment()) as live:
         child = int(live.wait_for(r"started (\d+)")[1])
         live.process.kill()
-        until("the child has ended", lambda: not alive({child}))
+        until("the child has ended", lambda: not alive({child}), 2.0)
 
 
 def test_signals_to_the_group_do_not_end_it_while_it_begins() -> None:

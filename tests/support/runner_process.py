@@ -25,6 +25,9 @@ CHECKPOINTS = ("--checkpoints", "6")
 READY = r"ready in \d+ ms"
 """The line, in the log and on a terminal alike, after which requests are answered by the application."""
 
+NO_TIME = "or the machine had no time for us"
+"""In each line that a busy machine alone can be the reason of."""
+
 
 class Served(Live):
     """A running `runner serve`: over HTTP at `http`, over FastCGI at `fastcgi`, controlled at `control`."""
@@ -43,8 +46,8 @@ class Served(Live):
         super().__init__(command, cwd=directory, env=env)
 
     def said(self, after: int = 0) -> list[str]:
-        """The lines, *after* that many, without what a machine makes it say that had no time for it."""
-        return [line for line in self.lines[after:] if "or the machine had no time for us" not in line]
+        """The lines, *after* that many, without those of a machine that had no time for it."""
+        return [line for line in self.lines[after:] if NO_TIME not in line]
 
     def wait_until_complete(self) -> None:
         """Until no worker is on its way."""

@@ -129,7 +129,7 @@ def test_who_has_ended_in_time_is_not_late(stage: Stage, monkeypatch: pytest.Mon
         def _leave_if_idle(self) -> None:
             super()._leave_if_idle()
             if self._end.done():
-                time.sleep(max(0.0, self._over - time.monotonic()))
+                time.sleep(self._over + 0.1 - time.monotonic())
 
     monkeypatch.setattr(module, "LATE", 1.0)
     guest = stage.come()
